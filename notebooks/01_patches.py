@@ -1,0 +1,251 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 1 · Patches
+#
+# **How does a picture become a sequence?**
+#
+# A Transformer reads a sequence of vectors. A picture is a grid of pixels. The Vision Transformer bridges the gap in the plainest way there is: it cuts the picture into squares, lays them side by side, and calls each square a word.
+#
+# After this chapter you can
+#
+# - cut a batch of images into patches and put them back together, with one reshape,
+# - say how many patches there are, what each one holds, and what they cost the attention that follows.
+
+# %% tags=["figure"]
+from vitlit import figures
+
+figures.pipeline("patches")
+
+# %% [markdown] tags=["caption"]
+# <!-- alt: The model drawn as five boxes in a row: patches, embedding, positions, encoder, head. The first box, patches, is lit. -->
+# **Figure 1.1.** Where we are. Every chapter lights one part. Between the parts stand the shapes that flow: $B$ images of $C$ channels and $H \times W$ pixels enter, and $N$ patches of $CP^2$ numbers leave.
+
+# %% [markdown]
+# ## One picture, many squares {#squares}
+#
+# Meet Chelsea. She is 96 pixels high and wide here, in three colours, so the picture is a tensor of shape $C \times H \times W = 3 \times 96 \times 96$.
+#
+# We put a batch axis in front, because a network always reads a batch.
+
+# %%
+import torch
+
+cat = torch.from_numpy(figures.chelsea(96)) / 255
+images = cat[None]
+images.shape
+
+# %% [markdown]
+# Choose a **patch size** $P$. It must divide both sides. A picture of $H \times W$ pixels then has
+#
+# $$N = \frac{H}{P} \cdot \frac{W}{P}$$
+#
+# patches. With $P = 24$ Chelsea becomes $4 \times 4 = 16$ squares. They are numbered as you read: row by row, from the left.
+
+# %%
+figures.patch_grid(cat, patch_size=24, lit=[5], numbers=True)
+
+# %% [markdown] tags=["caption"]
+# <!-- alt: Left, the face of a tabby cat. Right, the same picture cut into four rows of four squares, numbered 0 to 15. Square 5, which holds an eye, is framed. -->
+# **Figure 1.2.** One picture, sixteen patches. Patch 5 stands in row 1 and column 1, counted from 0.
+
+# %% [markdown]
+# ## Cutting is a reshape {#cutting}
+#
+# No pixel is computed. We only regroup axes, in three moves.
+#
+# First, **split** the height into rows of patches, and pixel rows inside a patch. Do the same with the width. One axis of 96 becomes two axes, 4 and 24.
+
+# %%
+B, C, H, W = images.shape
+P = 24
+blocks = images.reshape(B, C, H // P, P, W // P, P)
+blocks.shape
+
+# %% [markdown]
+# Second, **reorder**. The axes that number the patches (row, column) move to the front. What is inside a patch (channel, pixel row, pixel column) moves to the back.
+
+# %%
+blocks = blocks.permute(0, 2, 4, 1, 3, 5)
+blocks.shape
+
+# %% [markdown]
+# Third, **flatten** both groups. The first becomes $N$, the number of patches. The second becomes $CP^2$, the numbers in one patch.
+
+# %%
+patches = blocks.reshape(B, (H // P) * (W // P), C * P * P)
+patches.shape
+
+# %% [markdown]
+# Patch 5 is the square with the eye. Here it is, reshaped back to a little image.
+#
+# The order matters. Had we skipped the second move, the reshape would still run and the shape would still be right. The squares would hold mixed-up pixels, and nobody would complain but the accuracy.
+
+# %%
+right = patches[0, 5].reshape(C, P, P)
+wrong = images.reshape(B, 16, C * P * P)[0, 5].reshape(C, P, P)
+figures.images([right, wrong], labels=["permute", "—"], inches=1.4)
+
+# %% [markdown] tags=["caption"]
+# <!-- alt: Two small squares. The left one is a clean picture of a cat's eye. The right one is a jumble of horizontal stripes. -->
+# **Figure 1.3.** Patch 5 with the second move, and without it. Both have the right shape.
+
+# %% [markdown]
+# ## The module's version {#module}
+#
+# The module `vitlit` holds the same idea as three functions. What you see below is their source, read from the installed module when this notebook ran.
+
+# %%
+from vitlit.patches import grid_of, patchify, unpatchify
+from vitlit.reveal import reveal
+
+# %% [markdown]
+# Before cutting comes a check. A patch size that does not divide the picture is refused, and the message names the sizes that would do.
+
+# %% tags=["reveal"]
+reveal(grid_of)
+
+# %% [markdown]
+# `patchify` is our three moves: **reshape**, **permute**, **reshape**. The signature says the shapes: `B C H W` goes in and `B N CPP` comes out. While the tests run, every call is checked against them.
+
+# %% tags=["reveal"]
+reveal(patchify)
+
+# %% [markdown]
+# `unpatchify` walks the same way back. It needs the image size, because $N = 16$ could be $4 \times 4$ or $2 \times 8$.
+
+# %% tags=["reveal"]
+reveal(unpatchify)
+
+# %% [markdown]
+# Our three moves and the module's function agree bit for bit, since neither computes anything. And cutting loses nothing: back together, every pixel is where it was.
+
+# %%
+assert torch.equal(patchify(images, P), patches)
+assert torch.equal(unpatchify(patches, P, (H, W)), images)
+
+# %% [markdown]
+# Nothing asks for a square picture. Here is Chelsea's left half, $96 \times 48$ pixels. It makes 4 rows of 2 patches. Height comes before width, everywhere in this book.
+
+# %%
+half = images[..., :48]
+grid_of(half.shape[-2:], P), tuple(patchify(half, P).shape)
+
+# %% [markdown]
+# ## What a patch costs {#cost}
+#
+# In the encoder every token looks at every other token. With $T = N + 1$ tokens (the patches and one more, of which chapter 3 speaks), that makes $T^2$ pairs for each head and layer.
+#
+# Halve $P$, and $N$ grows fourfold. Then $T^2$ grows nearly sixteenfold. The patch size is the most expensive number in the model.
+
+# %%
+sizes = [4, 8, 16, 32]
+tokens = {P: (224 // P) ** 2 + 1 for P in sizes}
+print(f"{'P':>3}{'T':>7}{'T²':>13}")
+for P, T in tokens.items():
+    print(f"{P:>3}{T:>7,}{T * T:>13,}")
+
+# %% [markdown]
+# One layer of width $D$ computes, for each image, about
+#
+# $$\underbrace{12\,T D^2}_{\text{linear maps}} + \underbrace{2\,T^2 D}_{\text{attention}}$$
+#
+# multiplications. The first term grows with the number of tokens, the second with its square. Chapter 4 counts them one by one. Where the second overtakes the first, at $T = 6D$, attention is what you pay for.
+
+# %%
+D = 768
+H_range = range(64, 1025, 64)
+
+
+def cost(P):
+    T = [(H // P) ** 2 + 1 for H in H_range]
+    return [12 * t * D**2 + 2 * t * t * D for t in T]
+
+
+series = {f"P = {P}": (H_range, [c / 1e9 for c in cost(P)]) for P in (8, 16, 32)}
+figures.lines(series, x="H = W / pixels", y="multiplications / 10⁹", logx=True, logy=True, base=2)
+
+# %% [markdown] tags=["caption"]
+# <!-- alt: Three rising curves on logarithmic axes, for patch sizes 8, 16 and 32. Smaller patches cost more, and their curves bend upward at large images. -->
+# **Figure 1.4.** Multiplications of one encoder layer of ViT-Base ($D = 768$) for square images. Every halving of $P$ lifts the curve at least fourfold.
+
+# %% [markdown]
+# ## Receipt {#receipt}
+#
+# `torch.nn.functional.unfold` is an independent implementation. It slides a window over the image, here with a stride as long as the window. Its patches must be ours, for a square and for an oblong picture, and so must the gradients that flow back to the pixels.
+
+# %%
+from torch.nn import functional as F
+
+from vitlit.receipts import compare, random_images
+
+compare(
+    lambda x: patchify(x, 8),
+    lambda x: F.unfold(x, kernel_size=8, stride=8).mT,
+    random_images(2, 3, 32, 48),
+)
+
+# %% [markdown]
+# ## Exercises {#exercises}
+#
+# **1.** A picture of $H \times W$ pixels is cut into patches of size $P$. A class token joins them. How many pairs of tokens does one head compare? Write `pairs`.
+
+
+# %% tags=["exercise"]
+def pairs(H, W, P): ...
+
+
+def check_pairs(pairs):
+    assert pairs(32, 32, 4) == 65**2
+    assert pairs(224, 224, 16) == 197**2
+    assert pairs(64, 32, 8) == 33**2
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+def pairs(H, W, P):
+    T = (H // P) * (W // P) + 1
+    return T * T
+
+
+check_pairs(pairs)
+
+# %% [markdown]
+# **2.** Where does a pixel go? The pixel at row `y` and column `x` of an image `W` pixels wide lands in which patch? Write `patch_of` and give the patch's number.
+
+
+# %% tags=["exercise"]
+def patch_of(y, x, W, P): ...
+
+
+def check_patch_of(patch_of):
+    marked = torch.zeros(1, 1, 24, 32)
+    for y, x in [(0, 0), (5, 31), (23, 0), (17, 20)]:
+        marked.zero_()[0, 0, y, x] = 1
+        patch = patchify(marked, 8)[0].sum(dim=1).argmax().item()
+        assert patch_of(y, x, W=32, P=8) == patch
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+def patch_of(y, x, W, P):
+    return (y // P) * (W // P) + x // P
+
+
+check_patch_of(patch_of)
+
+# %% [markdown]
+# ## In the paper {#paper}
+#
+# Section 3.1 of [Dosovitskiy et al. (2020)](../bibliography.md#dosovitskiy2020) introduces patches in its first paragraph: $x \in \mathbb{R}^{H \times W \times C}$ becomes $x_p \in \mathbb{R}^{N \times (P^2 C)}$. Its figure 1 shows the cut. Section 4.1 names the models by their patch size: ViT-L/16 has $P = 16$.
+#
+# Next, [chapter 2](02_embeddings.ipynb) turns each patch into a vector of the model's width.
