@@ -24,7 +24,7 @@ class ClassToken(nn.Module):
 def sincos_positions(grid: tuple[int, int], width: int) -> Float[Tensor, "N D"]:
     """Fixed positions: sines and cosines of the row, then of the column (appendix D.4, 2-D)."""
     if width % 4:
-        raise ValueError(f"width {width} is no multiple of 4, as a sine–cosine embedding needs")
+        raise ValueError(f"width {width} is no multiple of 4; sincos takes {width + -width % 4}")
     frequencies = 10000 ** -(torch.arange(width // 4, dtype=torch.float64) / (width // 4))
     rows, columns = (torch.arange(n, dtype=torch.float64).outer(frequencies) for n in grid)
     rows = rows.repeat_interleave(grid[1], 0)

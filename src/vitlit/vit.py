@@ -71,9 +71,9 @@ class VisionTransformer(nn.Module):
     def resized(self, image_size: tuple[int, int], **how: Any) -> "VisionTransformer":
         """The same model for images of another size; `how` as in interpolate_positions."""
         new = VisionTransformer(replace(self.config, image_size=image_size))
-        positions = self.positions.resized(new.positions.grid, **how)
-        new.load_state_dict({**self.state_dict(), "positions.table": positions.table})
-        return new.to(positions.table).train(self.training)
+        table = self.positions.resized(new.positions.grid, **how).table
+        new.to(table).load_state_dict({**self.state_dict(), "positions.table": table})
+        return new.train(self.training)
 
 
 class Keep:

@@ -1,0 +1,5 @@
+"""`python -m vitlit` is `vitlit`."""
+
+from vitlit.cli import main
+
+main()

@@ -1,0 +1,234 @@
+"""The command `vitlit`: train, evaluate, predict, data."""
+
+import csv
+import io
+import json
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from vitlit import records
+
+app = typer.Typer(
+    help="The Vision Transformer, as a book that runs.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+console = Console(soft_wrap=True)
+
+Data = Annotated[
+    str | None,
+    typer.Option(
+        help="An image folder or tar archive, 'official' or 'digits'. [default: $VITLIT_DATA, "
+        "else the official CIFAR-10 archive]"
+    ),
+]
+Weights = Annotated[
+    Path | None,
+    typer.Option(help="A model.safetensors. [default: the best run under runs/ that has one]"),
+]
+Device = Annotated[str, typer.Option(help="cpu, cuda or cuda:N; auto takes a GPU if there is one.")]
+
+
+@app.command()
+def train(
+    preset: Annotated[str, typer.Option(help="smoke, quick or cpu.")] = "cpu",
+    seed: Annotated[int, typer.Option(help="Decides everything that is random.")] = 0,
+    name: Annotated[
+        str | None, typer.Option(help="The record's folder under runs/. [default: preset and time]")
+    ] = None,
+    change: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Another value: epochs=10, model.width=128. May be repeated."),
+    ] = None,
+    data: Data = None,
+    device: Device = "auto",
+) -> None:
+    """Train a ViT and leave the record of the run. An unfinished run of that name goes on."""
+    from vitlit import data as datasets
+    from vitlit.presets import preset as recipe_of
+    from vitlit.train import train as run_training
+
+    changes = _changes(change or [])
+    recipe = recipe_of(preset, seed=seed, **changes)
+    dataset = datasets.load(data)
+    out = records.folder() / (name or f"{preset}-{datetime.now():%Y%m%d-%H%M%S}")
+    command = f"vitlit train --preset {preset} --seed {seed}"
+    command += "".join(f" --set {text}" for text in change or [])
+    console.print(f"{preset} on {dataset.title}, {len(dataset.train_images):,} images → {out}")
+    run = run_training(recipe, dataset, out, device=_device(device), command=command)
+    console.print(_results(run))
+
+
+@app.command()
+def evaluate(
+    weights: Weights = None,
+    data: Data = None,
+    files: Annotated[
+        Path | None, typer.Option(help="Write a CSV with the prediction for every test image.")
+    ] = None,
+    device: Device = "auto",
+) -> None:
+    """Test a model on all test images."""
+    from vitlit import data as datasets
+    from vitlit.checkpoint import write_whole
+    from vitlit.train import evaluate as run_evaluation
+
+    classifier = _classifier(weights, device)
+    dataset = datasets.load(data)
+    if dataset.classes != classifier.classes:
+        raise ValueError(
+            f"the model knows the classes {', '.join(classifier.classes)}; {dataset.title} has "
+            f"{', '.join(dataset.classes)}; evaluate it on the data that it was trained for"
+        )
+    result = run_evaluation(classifier, dataset.test_images, dataset.test_labels)
+    right = int((result.predictions == dataset.test_labels).sum())
+    total = len(dataset.test_labels)
+    console.print(f"{dataset.title}: {right:,} of {total:,} test images right, {right / total:.2%}")
+    if files is not None:
+        text = io.StringIO(newline="")
+        table = csv.writer(text, lineterminator="\n")
+        table.writerow(["file", "true", "predicted"])
+        names = classifier.classes
+        for row in zip(dataset.test_files, dataset.test_labels, result.predictions, strict=True):
+            table.writerow([row[0], names[row[1]], names[row[2]]])
+        write_whole(files, lambda file: file.write(text.getvalue().encode()))
+
+
+@app.command()
+def predict(
+    images: Annotated[list[Path], typer.Argument(help="Pictures: any size, any common format.")],
+    weights: Weights = None,
+    top: Annotated[int, typer.Option(min=1, help="How many classes to name.")] = 3,
+    attention: Annotated[
+        Path | None,
+        typer.Option(help="Draw what the class token looks at in the last block, as a PNG."),
+    ] = None,
+    device: Device = "auto",
+) -> None:
+    """Say what is in a picture, among the classes that the model knows."""
+    from vitlit.data import open_rgb
+
+    if attention is not None and len(images) > 1:
+        raise ValueError(f"--attention draws one picture, not {len(images)}; give one image")
+    classifier = _classifier(weights, device)
+    config = classifier.model.config
+    for path in images:
+        picture = open_rgb(path, config.image_size, config.channels)
+        chances = classifier.logits(picture[None])[0].float().softmax(dim=0).cpu()
+        best = chances.topk(min(top, len(chances)))
+        shown = ", ".join(
+            f"{classifier.classes[k]} {p:.1%}"
+            for p, k in zip(best.values.tolist(), best.indices.tolist(), strict=True)
+        )
+        console.print(f"{path}: {shown}", highlight=False)
+        if attention is not None:
+            _draw_attention(classifier, picture, attention)
+
+
+@app.command()
+def data(
+    source: Annotated[str | None, typer.Argument(help="As --data of the other commands.")] = None,
+    jpeg: Annotated[
+        int | None,
+        typer.Option(help="Write the images as JPEG files of this quality (75: the JPEG copy)."),
+    ] = None,
+    to: Annotated[Path | None, typer.Option(help="The folder to write them to.")] = None,
+) -> None:
+    """Say what data is there, or write it again as JPEG files."""
+    from vitlit import data as datasets
+
+    if (jpeg is None) != (to is None):
+        raise ValueError("--jpeg QUALITY and --to FOLDER go together; give both or none")
+    if jpeg is not None and to is not None:
+        datasets.reencode(jpeg, to, source)
+        console.print(f"written: {to}; use it with VITLIT_DATA={to}")
+    else:
+        console.print(datasets.describe(source), highlight=False)
+
+
+def _changes(texts: list[str]) -> dict[str, Any]:
+    changes: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise ValueError(f"--set {text!r} has no value; write NAME=VALUE")
+        try:
+            parsed = json.loads(value)
+        except ValueError:
+            parsed = value
+        if name.startswith("model."):
+            changes.setdefault("model", {})[name.removeprefix("model.")] = parsed
+        else:
+            changes[name] = parsed
+    return changes
+
+
+def _device(name: str) -> str:
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise ValueError(f"device {name!r} is not there; use --device cpu")
+    return name
+
+
+def _classifier(weights: Path | None, device: str) -> Any:
+    from vitlit.checkpoint import load
+
+    if weights is None:
+        found = [
+            run.weights
+            for run in records.find()
+            if run.weights and "cifar10" in run.summary["data"]
+        ]
+        if not found:
+            raise ValueError(
+                f"no trained weights under {records.folder()}; give --weights FILE, or train a "
+                "model with `vitlit train --preset cpu`"
+            )
+        weights = found[0]
+    classifier = load(weights)
+    classifier.model.to(_device(device))
+    return classifier
+
+
+def _draw_attention(classifier: Any, picture: Any, path: Path) -> None:
+    from vitlit import figures
+    from vitlit.augment import normalize
+
+    images = normalize(picture[None], classifier.mean, classifier.std)
+    model = classifier.model.cpu()
+    weights = model.watch(images)[f"attention_{model.config.depth}"][0, :, 0, 1:].detach()
+    maps = weights.unflatten(1, model.positions.grid)
+    labels = ["image", "mean", *(f"head {h}" for h in range(1, len(maps) + 1))]
+    figures.overlay(picture, [maps.mean(dim=0), *maps], labels).save(path)
+
+
+def _results(run: records.Run) -> Table:
+    table = Table(title=f"{run.summary['data_title']}, {run.summary['tested_on']}")
+    for column in ("epoch", "train_loss", "test_loss", "test_accuracy", "seconds"):
+        table.add_column(column, justify="right")
+    for row in zip(*(run.metrics[str(c.header)] for c in table.columns), strict=True):
+        epoch, train_loss, test_loss, accuracy, seconds = row
+        table.add_row(f"{epoch:.0f}", f"{train_loss:.3f}", f"{test_loss:.3f}",
+                      f"{accuracy:.2%}", f"{seconds:.0f}")  # fmt: skip
+    return table
+
+
+def main() -> None:
+    """Run the command; bad input ends with one line that says what was wrong."""
+    try:
+        app()
+    except (ValueError, OSError) as error:
+        console.file = sys.stderr
+        console.print(f"error: {error}", style="red", markup=False, highlight=False)
+        sys.exit(1)

@@ -1,0 +1,90 @@
+"""Recipes: everything that decides a training run, and the presets that anyone can repeat."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+CHOICES = {"optimizer": ("adamw", "muon"), "precision": ("fp32", "bf16")}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A training run. Rates are of the first step after warm-up; warm-up and decay are a cosine's.
+
+    `model` holds fields of ViTConfig; sizes that depend on the data (image, channels, classes) are
+    filled in from it. Raises ValueError on a choice that does not exist.
+    """
+
+    preset: str = "custom"
+    variant: str = ""  # an ablation's name; empty for the preset itself
+    model: dict[str, Any] = field(default_factory=dict)
+    epochs: int = 1
+    batch_size: int = 128
+    optimizer: str = "adamw"  # "muon": for the blocks' matrices, AdamW for the rest
+    learning_rate: float = 2e-3  # of AdamW
+    muon_learning_rate: float = 0.02
+    weight_decay: float = 0.05  # of matrices only
+    warmup: float = 0.1  # a fraction of all steps
+    label_smoothing: float = 0.1
+    clip: float = 1.0  # of the gradient's norm; 0 is none
+    crop: float = 1 / 8  # how far a crop may move, as a fraction of the width
+    precision: str = "fp32"
+    holdout: int = 0  # training images kept back and tested on, for tuning
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what does not exist."""
+        for name, choices in CHOICES.items():
+            if (value := getattr(self, name)) not in choices:
+                raise ValueError(f"{name} {value!r} does not exist; choose one of {choices}")
+        for name in ("epochs", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+
+
+def smoke() -> Recipe:
+    """Two epochs of a tiny model: whether everything works, in seconds.
+
+    `vitlit train --preset smoke`, meant for tests and for the digits. No score to expect.
+    """
+    return Recipe(
+        preset="smoke", epochs=2, batch_size=64,
+        model={"width": 32, "depth": 2, "heads": 2, "mlp_width": 64},
+    )  # fmt: skip
+
+
+def quick() -> Recipe:
+    """One epoch, to see a loss fall.
+
+    `vitlit train --preset quick`: about a minute on 2 cores.
+    """
+    return Recipe(
+        preset="quick", epochs=1, optimizer="muon",
+        model={"width": 64, "depth": 4, "heads": 2, "mlp_width": 128},
+    )  # fmt: skip
+
+
+def cpu() -> Recipe:
+    """The run of chapter 6, for a machine without a GPU.
+
+    `vitlit train --preset cpu`: about 10 minutes on 2 cores.
+    """
+    return Recipe(
+        preset="cpu", epochs=5, optimizer="muon",
+        model={"width": 96, "depth": 6, "heads": 3, "mlp_width": 192},
+    )  # fmt: skip
+
+
+PRESETS: dict[str, Callable[[], Recipe]] = {p.__name__: p for p in (smoke, quick, cpu)}
+
+
+def preset(name: str, **changes: Any) -> Recipe:
+    """A preset by name, with some fields changed. Raises ValueError on an unknown name or field."""
+    if name not in PRESETS:
+        raise ValueError(f"no preset {name!r}; choose one of {', '.join(PRESETS)}")
+    recipe = PRESETS[name]()
+    known = {f.name for f in fields(Recipe)}
+    if unknown := set(changes) - known:
+        raise ValueError(f"a recipe has no {', '.join(sorted(unknown))}; it has {sorted(known)}")
+    model = {**recipe.model, **changes.pop("model", {})}
+    return Recipe(**{**vars(recipe), **changes, "model": model})

@@ -1,0 +1,149 @@
+"""The records of training runs, `runs/<name>/`: written once, read by every figure.
+
+Needs no torch, so that the website can be built without it.
+"""
+
+import csv
+import json
+import os
+import platform
+import subprocess
+from dataclasses import dataclass
+from importlib import metadata
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+PARTS = ("config", "environment", "data", "summary")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: what was set, where it ran, on what, and what came of it."""
+
+    path: Path
+    config: dict[str, Any]
+    environment: dict[str, Any]
+    data: dict[str, Any]
+    summary: dict[str, Any]
+    metrics: dict[str, list[float]]  # a list an epoch, by column
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.path.name
+
+    @property
+    def weights(self) -> Path | None:
+        """The safetensors file, where the record has one."""
+        file = self.path / "model.safetensors"
+        return file if file.exists() else None
+
+
+def read(path: str | Path) -> Run:
+    """Read one record. Raises ValueError, naming the file, if it is missing or damaged."""
+    path = Path(path)
+    parts = {}
+    for part in PARTS:
+        file = path / f"{part}.json"
+        try:
+            parts[part] = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ValueError(
+                f"{file} cannot be read ({error}); is {path} a finished run?"
+            ) from error
+    try:
+        with open(path / "metrics.csv", encoding="utf-8", newline="") as file_:
+            rows = list(csv.DictReader(file_))
+        columns = list(rows[0])
+        metrics = {column: [float(row[column]) for row in rows] for column in columns}
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise ValueError(f"{path / 'metrics.csv'} is missing or damaged ({error})") from error
+    return Run(path, **parts, metrics=metrics)
+
+
+def folder() -> Path:
+    """The runs of this checkout: `runs/` here or in the nearest folder above that has one."""
+    here = Path.cwd()
+    for place in (here, *here.parents):
+        if (place / "runs").is_dir():
+            return place / "runs"
+    return here / "runs"
+
+
+def find(root: str | Path | None = None) -> list[Run]:
+    """All finished runs under `root` (by default this checkout's), best test accuracy first."""
+    root = folder() if root is None else Path(root)
+    runs = [read(file.parent) for file in sorted(root.glob("*/summary.json"))]
+    return sorted(runs, key=lambda run: -run.summary["test_accuracy"])
+
+
+def write(
+    path: Path,
+    *,
+    config: dict[str, Any],
+    environment: dict[str, Any],
+    data: dict[str, Any],
+    summary: dict[str, Any],
+    rows: list[dict[str, float]],
+    positions: Float[np.ndarray, "E T D"],
+) -> None:
+    """Write a run's record. The summary comes last: with it the record is whole.
+
+    `positions` is the position table before training and after each epoch, stored in half
+    precision.
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    with open(path / "metrics.csv", "w", encoding="utf-8", newline="") as file:
+        table = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        table.writeheader()
+        table.writerows(rows)
+    buffer = BytesIO()
+    np.savez_compressed(buffer, positions=positions.astype(np.float16))
+    (path / "positions.npz").write_bytes(buffer.getvalue())
+    contents = {"config": config, "environment": environment, "data": data, "summary": summary}
+    for part, content in contents.items():
+        text = json.dumps(content, indent=2, ensure_ascii=False)
+        (path / f"{part}.json").write_text(text + "\n", encoding="utf-8")
+
+
+def environment() -> dict[str, Any]:
+    """Commit, versions and hardware of this moment."""
+    packages = ("vitlit", "torch", "torchvision", "numpy")
+    return {
+        "commit": _commit(),
+        "python": platform.python_version(),
+        "versions": {name: metadata.version(name) for name in packages if _installed(name)},
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+    }
+
+
+def _installed(name: str) -> bool:
+    try:
+        metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _commit() -> str | None:
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    try:
+        here = Path(__file__).parent
+        done = subprocess.run(command, cwd=here, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    return next((x.split(":", 1)[1].strip() for x in lines if x.startswith("model name")), "")

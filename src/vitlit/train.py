@@ -1,0 +1,307 @@
+"""Training and evaluation: a loop to be read from top to bottom."""
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64, UInt8
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+from tqdm import tqdm
+
+from vitlit import records
+from vitlit.augment import crop_and_flip, draw, normalize, statistics
+from vitlit.checkpoint import Classifier, load_training, save_training
+from vitlit.config import ViTConfig
+from vitlit.data import Dataset
+from vitlit.muon import Muon
+from vitlit.presets import Recipe
+from vitlit.vit import VisionTransformer
+
+Images = UInt8[Tensor, "n C H W"]
+Labels = Int64[Tensor, " n"]
+
+
+def split(recipe: Recipe, data: Dataset) -> tuple[Images, Labels, Images, Labels]:
+    """Images and labels to train on, and to test on.
+
+    With `holdout` the test images stay untouched: that many training images, drawn at random, take
+    their place. A recipe is tuned like this. Raises ValueError if nothing is left to train on.
+    """
+    images, labels = data.train_images, data.train_labels
+    if not recipe.holdout:
+        return images, labels, data.test_images, data.test_labels
+    if not 0 < recipe.holdout < len(images):
+        raise ValueError(f"holdout {recipe.holdout} must be less than the {len(images)} images")
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
+    kept, rest = order[: recipe.holdout], order[recipe.holdout :]
+    return images[rest], labels[rest], images[kept], labels[kept]
+
+
+def classifier_for(recipe: Recipe, data: Dataset, images: Images) -> Classifier:
+    """A new model of the recipe's; image size, channels, classes and statistics of the data."""
+    _, C, H, W = images.shape
+    sizes = {"image_size": (H, W), "channels": C, "classes": len(data.classes)}
+    torch.manual_seed(recipe.seed)
+    config = ViTConfig(**{"patch_size": data.patch_size, **sizes, **recipe.model})
+    return Classifier(VisionTransformer(config), data.classes, *statistics(images), data.title)
+
+
+def optimizers_for(model: nn.Module, recipe: Recipe) -> list[Optimizer]:
+    """AdamW, with weight decay on matrices only; Muon for the blocks' matrices where asked for.
+
+    Loshchilov and Hutter 2019; Jordan et al. 2024. The position table counts as no matrix: its
+    rows are looked up, nothing is multiplied by it.
+    """
+    blocks: list[Tensor] = []
+    matrices: list[Tensor] = []
+    vectors: list[Tensor] = []
+    for name, parameter in model.named_parameters():
+        is_matrix = parameter.dim() == 2 and name != "positions.table"
+        if is_matrix and "blocks" in name and recipe.optimizer == "muon":
+            blocks.append(parameter)
+        elif parameter.requires_grad:
+            (matrices if is_matrix else vectors).append(parameter)
+    decay = recipe.weight_decay
+    groups = [
+        {"params": matrices, "weight_decay": decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
+    chosen: list[Optimizer] = [torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)]
+    if blocks:
+        chosen.append(Muon(blocks, recipe.muon_learning_rate, weight_decay=decay))
+    return chosen
+
+
+def rate_at(step: int, steps: int, warmup: float) -> float:
+    """The fraction of the learning rate at a step: a straight line up, then half a cosine down."""
+    rise = max(1, round(warmup * steps))
+    if step < rise:
+        return (step + 1) / rise
+    return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
+
+
+def batches_of(
+    images: Images, labels: Labels, recipe: Recipe, flip: bool, epoch: int
+) -> Iterator[tuple[UInt8[Tensor, "B C H W"], Int64[Tensor, " B"]]]:
+    """One epoch of augmented batches, in an order that seed and epoch decide.
+
+    What is left over for a last, short batch sits the epoch out, so that every step weighs the
+    same; another epoch leaves out others.
+    """
+    generator = torch.Generator().manual_seed(1000 * recipe.seed + epoch)
+    padding = round(recipe.crop * images.shape[-1])
+    shifts, flips = draw(len(images), padding, flip, generator)
+    order = torch.randperm(len(images), generator=generator)
+    for step in range(steps_an_epoch(recipe, len(images))):
+        index = order[step * recipe.batch_size :][: recipe.batch_size]
+        how = shifts[index].to(images.device), flips[index].to(images.device)
+        index = index.to(images.device)
+        yield crop_and_flip(images[index], *how, padding), labels[index]
+
+
+def steps_an_epoch(recipe: Recipe, count: int) -> int:
+    """Full batches in `count` images; one, if they do not fill a batch."""
+    return max(1, count // recipe.batch_size)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a model says of every image, in the images' order."""
+
+    loss: float
+    accuracy: float  # a fraction
+    predictions: Int64[Tensor, " n"]
+    probabilities: Float[Tensor, "n K"]
+
+
+def evaluate(
+    classifier: Classifier, images: Images, labels: Labels, batch_size: int = 500
+) -> Evaluation:
+    """Run all images, the last short batch too, through the model in evaluation mode."""
+    batches = [classifier.logits(batch).float().cpu() for batch in images.split(batch_size)]
+    logits, labels = torch.cat(batches), labels.cpu()
+    predictions = logits.argmax(dim=1)
+    accuracy = (predictions == labels).double().mean().item()
+    loss = F.cross_entropy(logits, labels).item()
+    return Evaluation(loss, accuracy, predictions, logits.softmax(dim=1))
+
+
+def train(
+    recipe: Recipe,
+    data: Dataset,
+    out: str | Path,
+    *,
+    device: str = "cpu",
+    command: str = "",
+    progress: bool = True,
+) -> records.Run:
+    """Train, and write the run's record to the folder `out`.
+
+    The state is saved after each epoch. Called again with the same recipe and folder, training
+    goes on after the last whole epoch and, on the CPU, ends with the same weights. Raises
+    FileExistsError if the folder holds a finished run, ValueError if it holds another recipe's.
+    """
+    out = Path(out)
+    images, labels, tests, test_labels = (t.to(device) for t in split(recipe, data))
+    classifier = classifier_for(recipe, data, images.cpu())
+    model = classifier.model.to(device)
+    mean, std = classifier.mean.to(device), classifier.std.to(device)
+
+    per_epoch = steps_an_epoch(recipe, len(images))
+    steps = recipe.epochs * per_epoch
+    optimizers = optimizers_for(model, recipe)
+    schedules = [LambdaLR(o, lambda s: rate_at(s, steps, recipe.warmup)) for o in optimizers]
+    state = State(model, optimizers, schedules, recipe)
+    state.resume(out)
+    batch = min(recipe.batch_size, len(images))
+    bar = tqdm(total=steps * batch, initial=len(state.rows) * per_epoch * batch,
+               unit=" images", mininterval=0.5, disable=not progress)  # fmt: skip
+
+    for epoch in range(len(state.rows), recipe.epochs):
+        start, total = time.perf_counter(), torch.zeros((), device=device)
+        torch.manual_seed(1000 * recipe.seed + epoch)  # so that dropout is the same after a resume
+        model.train()
+        for pictures, targets in batches_of(images, labels, recipe, data.flip, epoch):
+            with torch.autocast(
+                torch.device(device).type, torch.bfloat16, enabled=recipe.precision == "bf16"
+            ):
+                logits = model(normalize(pictures, mean, std))
+            loss = F.cross_entropy(logits.float(), targets, label_smoothing=recipe.label_smoothing)
+            loss.backward()
+            if recipe.clip:
+                nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
+            for optimizer, schedule in zip(optimizers, schedules, strict=True):
+                optimizer.step()
+                optimizer.zero_grad()
+                schedule.step()
+            total += loss.detach()
+            bar.update(batch)
+        trained_for = time.perf_counter() - start
+        result = evaluate(classifier, tests, test_labels)
+        state.add(epoch, total.item() / per_epoch, result, trained_for)
+        state.save(out)
+        bar.set_postfix_str(f"epoch {epoch + 1}, {100 * result.accuracy:.1f} %")
+    bar.close()
+
+    result = evaluate(classifier, tests, test_labels)
+    classifier.save(out / "model.safetensors")
+    state.write_record(out, data, test_labels.cpu(), classifier, result, device, command)
+    return records.read(out)
+
+
+class State:
+    """A run so far: what training changes, and what the record will hold."""
+
+    def __init__(
+        self,
+        model: VisionTransformer,
+        optimizers: list[Optimizer],
+        schedules: list[LambdaLR],
+        recipe: Recipe,
+    ) -> None:
+        self.model, self.recipe = model, recipe
+        self.parts: dict[str, Any] = {"model": model}
+        for i, (optimizer, schedule) in enumerate(zip(optimizers, schedules, strict=True)):
+            self.parts |= {f"optimizer_{i}": optimizer, f"schedule_{i}": schedule}
+        self.rows: list[dict[str, float]] = []
+        self.positions = [self._positions()]
+
+    def _positions(self) -> Float[Tensor, "T D"]:
+        return self.model.positions.table.detach().cpu().clone()
+
+    def resume(self, out: Path) -> None:
+        """Go on with the unfinished run in a folder, if there is one."""
+        if (out / "summary.json").exists():
+            raise FileExistsError(f"{out} holds a finished run; give another --name, or move it")
+        if not (out / "training.pt").exists():
+            return
+        saved = load_training(out / "training.pt")
+        mine = asdict(self.recipe)
+        if saved["recipe"] != mine:
+            changed = [name for name in mine if mine[name] != saved["recipe"].get(name)]
+            raise ValueError(
+                f"{out} holds an unfinished run with another {', '.join(changed)}; "
+                "repeat its command to finish it, or give another --name"
+            )
+        for name, part in self.parts.items():
+            part.load_state_dict(saved[name])
+        self.rows, self.positions = saved["rows"], saved["positions"]
+
+    def add(self, epoch: int, loss: float, result: Evaluation, seconds: float) -> None:
+        """Note what an epoch brought."""
+        rate = self.parts["schedule_0"].get_last_lr()[0]
+        before = self.rows[-1]["seconds"] if self.rows else 0.0
+        row = {
+            "epoch": epoch + 1,
+            "train_loss": loss,
+            "test_loss": result.loss,
+            "test_accuracy": result.accuracy,
+            "learning_rate": rate,
+            "seconds": before + seconds,
+        }
+        self.rows.append(row)
+        self.positions.append(self._positions())
+
+    def save(self, out: Path) -> None:
+        """Write everything needed to go on, whole or not at all."""
+        state = {name: part.state_dict() for name, part in self.parts.items()}
+        notes = {"rows": self.rows, "positions": self.positions, "recipe": asdict(self.recipe)}
+        save_training(out / "training.pt", state | notes)
+
+    def write_record(
+        self,
+        out: Path,
+        data: Dataset,
+        labels: Labels,
+        classifier: Classifier,
+        result: Evaluation,
+        device: str,
+        command: str,
+    ) -> None:
+        """Write the record of the finished run, its summary last, and drop the saved state."""
+        recipe, model = self.recipe, self.model
+        right = result.predictions == labels
+        per_class = {
+            name: right[labels == k].double().mean().item() for k, name in enumerate(data.classes)
+        }
+        K = len(data.classes)
+        confusion = (labels * K + result.predictions).bincount(minlength=K * K).reshape(K, K)
+        summary = {
+            "preset": recipe.preset,
+            "variant": recipe.variant,
+            "seed": recipe.seed,
+            "data": data.name,
+            "data_title": data.title,
+            "tested_on": f"{recipe.holdout} training images" if recipe.holdout else "test images",
+            "tested": len(labels),
+            "device": device,
+            "epochs": recipe.epochs,
+            "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
+            "train_seconds": self.rows[-1]["seconds"],
+            "test_accuracy": result.accuracy,
+            "test_loss": result.loss,
+            "per_class": per_class,
+            "confusion": confusion.tolist(),
+        }
+        machine = {
+            "threads": torch.get_num_threads(),
+            "gpu": torch.cuda.get_device_name() if device.startswith("cuda") else None,
+        }
+        records.write(
+            out,
+            config={"command": command, **asdict(recipe), "vit": asdict(model.config)},
+            environment=records.environment() | machine,
+            data=data.summary(),
+            summary=summary,
+            rows=self.rows,
+            positions=np.stack([table.numpy() for table in self.positions]),
+        )
+        (out / "training.pt").unlink(missing_ok=True)
