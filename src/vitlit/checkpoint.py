@@ -4,7 +4,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,12 +52,16 @@ class Classifier:
     std: Float[Tensor, " C"]
     trained_on: str  # the data's title, for whoever shows a prediction
 
+    def to(self, device: str) -> "Classifier":
+        """The same on another device. The model is moved, not copied."""
+        mean, std = self.mean.to(device), self.std.to(device)
+        return replace(self, model=self.model.to(device), mean=mean, std=std)
+
     @torch.no_grad()
     def logits(self, images: UInt8[Tensor, "B C H W"]) -> Float[Tensor, "B K"]:
         """Logits, in evaluation mode, of images as the data stores them."""
         self.model.eval()
-        device = self.model.positions.table.device
-        return self.model(normalize(images.to(device), self.mean.to(device), self.std.to(device)))
+        return self.model(normalize(images.to(self.mean.device), self.mean, self.std))
 
     def save(self, path: str | Path) -> None:
         """Write weights and configuration as one safetensors file."""

@@ -196,17 +196,16 @@ def _classifier(weights: Path | None, device: str) -> Any:
                 "model with `vitlit train --preset cpu`"
             )
         weights = found[0]
-    classifier = load(weights)
-    classifier.model.to(_device(device))
-    return classifier
+    return load(weights).to(_device(device))
 
 
 def _draw_attention(classifier: Any, picture: Any, path: Path) -> None:
     from vitlit import figures
     from vitlit.augment import normalize
 
+    classifier = classifier.to("cpu")
+    model = classifier.model
     images = normalize(picture[None], classifier.mean, classifier.std)
-    model = classifier.model.cpu()
     weights = model.watch(images)[f"attention_{model.config.depth}"][0, :, 0, 1:].detach()
     maps = weights.unflatten(1, model.positions.grid)
     labels = ["image", "mean", *(f"head {h}" for h in range(1, len(maps) + 1))]

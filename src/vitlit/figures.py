@@ -27,6 +27,7 @@ TEAL = "#2a9d8f"
 ROSE = "#c8556c"
 VIOLET = "#8b72be"
 COLORS = (LIT, BLUE, TEAL, VIOLET, ROSE, INK)
+GLOW = (1.0, 0.69, 0.0)  # attention over a gray picture
 HEAT = LinearSegmentedColormap.from_list(
     "heat", ["#15213b", "#2f5d8c", "#5fa8a5", "#e9c46a", "#fdf1d6"]
 )
@@ -186,14 +187,14 @@ PARTS = ("patches", "embedding", "positions", "encoder", "head")
 
 @mpl.rc_context(STYLE)
 def pipeline(lit: str | None = None, symbols: Mapping[str, str] | None = None) -> Picture:
-    """The model as five boxes in a row, one part lit; between them the shapes that flow."""
+    """The model as five boxes in a row, one part (or "all") lit; between them the shapes."""
     shapes = ("B C H W", "B N CP²", "B N D", "B T D", "B T D", "B K")
     figure, axes = canvas(8.0, 0.95)
     axis = _bare(axes[0, 0])
     axis.set_xlim(-1.05, 11.05)
     axis.set_ylim(-0.75, 0.75)
     for i, part in enumerate(PARTS):
-        x, on = 2.0 * i, part == lit
+        x, on = 2.0 * i, lit in (part, "all")
         box = FancyBboxPatch(
             (x + 0.02, -0.36), 1.16, 0.72, boxstyle="round,pad=0,rounding_size=0.12",
             facecolor=LIT if on else "none", edgecolor=LIT if on else INK, linewidth=1.2,
@@ -365,3 +366,36 @@ def curves(runs: Sequence[Any]) -> Picture:
         axis.grid(True)
     axes[0, 1].legend(fontsize=8)
     return Picture(figure, colors=64)
+
+
+@mpl.rc_context(STYLE)
+def lookup(
+    image: Any, query: int, weights: Sequence[Any], labels: Sequence[str] | None = None,
+    top: float | None = None, inches: float = 1.5,
+) -> Picture:  # fmt: skip
+    """An image with one patch framed, then the image in gray, colored where its weights are large.
+
+    A weight of `top` (if not given: the largest of its map) or more has the full color.
+    """
+    picture = picture_of(image)
+    picture = picture if picture.ndim == 3 else np.repeat(picture[..., None], 3, 2)
+    H, W = picture.shape[:2]
+    gray = 0.25 + 0.5 * picture.mean(axis=2, keepdims=True)
+    maps = [np.asarray(map_, dtype=float) for map_ in weights]
+    rows, columns = maps[0].shape
+    high, wide = H // rows, W // columns
+    height = inches * H / W + (0.25 if labels else 0.05)
+    figure, axes = canvas((len(maps) + 1) * inches, height, 1, len(maps) + 1)
+    r, c = divmod(query, columns)
+    for i, axis in enumerate(axes.flat):
+        shown = picture
+        if i:
+            alpha = np.clip(maps[i - 1] / (top or maps[i - 1].max()), 0, 1)
+            alpha = np.kron(0.85 * alpha, np.ones((high, wide)))[..., None]
+            shown = gray * (1 - alpha) + np.array(GLOW) * alpha
+        _show(axis, shown)
+        corner = (c * wide - 0.5, r * high - 0.5)
+        axis.add_patch(Rectangle(corner, wide, high, fill=False, edgecolor=LIT, linewidth=1.6))
+        if labels:
+            axis.set_xlabel(labels[i], fontsize=8)
+    return Picture(figure, colors=256)

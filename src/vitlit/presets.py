@@ -28,6 +28,8 @@ class Recipe:
     label_smoothing: float = 0.1
     clip: float = 1.0  # of the gradient's norm; 0 is none
     crop: float = 1 / 8  # how far a crop may move, as a fraction of the width
+    keep: float = 1.0  # the part of the patches that enters, in the first `keep_epochs` epochs
+    keep_epochs: int = 0
     precision: str = "fp32"
     holdout: int = 0  # training images kept back and tested on, for tuning
     seed: int = 0
@@ -40,6 +42,8 @@ class Recipe:
         for name in ("epochs", "batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if not 0 < self.keep <= 1:
+            raise ValueError(f"keep is {self.keep}; it must be above 0 and at most 1")
 
 
 def smoke() -> Recipe:

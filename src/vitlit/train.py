@@ -2,7 +2,8 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -134,6 +135,61 @@ def evaluate(
     return Evaluation(loss, accuracy, predictions, logits.softmax(dim=1))
 
 
+@contextmanager
+def fewer_patches(model: VisionTransformer, keep: float) -> Iterator[None]:
+    """Meanwhile let only a random part of each image's patches into the encoder.
+
+    PatchDropout (Liu et al. 2022): each patch keeps its position, so the encoder needs no change,
+    and an epoch costs about that part of the time.
+    """
+
+    def choose(
+        positions: nn.Module, inputs: tuple[Tensor, ...], tokens: Float[Tensor, "B T D"]
+    ) -> Float[Tensor, "B S D"]:
+        B, T, _ = tokens.shape
+        order = torch.rand(B, T, device=tokens.device)
+        order[:, : model.positions.extra] = -1  # the class token always comes along, and first
+        count = model.positions.extra + round(keep * (T - model.positions.extra))
+        chosen = order.argsort(dim=1)[:, :count]
+        return tokens[torch.arange(B, device=tokens.device)[:, None], chosen]
+
+    hook = model.positions.register_forward_hook(choose) if keep < 1 else None
+    try:
+        yield
+    finally:
+        if hook is not None:
+            hook.remove()
+
+
+def train_epoch(
+    classifier: Classifier,
+    batches: Iterable[tuple[UInt8[Tensor, "B C H W"], Int64[Tensor, " B"]]],
+    optimizers: list[Optimizer],
+    schedules: list[LambdaLR],
+    recipe: Recipe,
+    bar: tqdm,
+) -> float:
+    """One pass over the batches, a step of all optimizers each. Returns the mean loss."""
+    model = classifier.model.train()
+    losses = []
+    for images, labels in batches:
+        inputs = normalize(images, classifier.mean, classifier.std)
+        bf16 = recipe.precision == "bf16"
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
+            logits = model(inputs)
+        loss = F.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
+        loss.backward()
+        if recipe.clip:
+            nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
+        for optimizer, schedule in zip(optimizers, schedules, strict=True):
+            optimizer.step()
+            optimizer.zero_grad()
+            schedule.step()
+        losses.append(loss.detach())
+        bar.update(len(images))
+    return torch.stack(losses).mean().item()
+
+
 def train(
     recipe: Recipe,
     data: Dataset,
@@ -151,49 +207,34 @@ def train(
     """
     out = Path(out)
     images, labels, tests, test_labels = (t.to(device) for t in split(recipe, data))
-    classifier = classifier_for(recipe, data, images.cpu())
-    model = classifier.model.to(device)
-    mean, std = classifier.mean.to(device), classifier.std.to(device)
-
+    classifier = classifier_for(recipe, data, images.cpu()).to(device)
+    optimizers = optimizers_for(classifier.model, recipe)
     per_epoch = steps_an_epoch(recipe, len(images))
     steps = recipe.epochs * per_epoch
-    optimizers = optimizers_for(model, recipe)
     schedules = [LambdaLR(o, lambda s: rate_at(s, steps, recipe.warmup)) for o in optimizers]
-    state = State(model, optimizers, schedules, recipe)
+
+    state = State(classifier.model, optimizers, schedules, recipe)
     state.resume(out)
+    done = len(state.rows)
     batch = min(recipe.batch_size, len(images))
-    bar = tqdm(total=steps * batch, initial=len(state.rows) * per_epoch * batch,
-               unit=" images", mininterval=0.5, disable=not progress)  # fmt: skip
+    how = {"unit": " images", "mininterval": 0.5, "disable": not progress}
+    with tqdm(total=steps * batch, initial=done * per_epoch * batch, **how) as bar:
+        for epoch in range(done, recipe.epochs):
+            start = time.perf_counter()
+            torch.manual_seed(1000 * recipe.seed + epoch)  # dropout is the same after a resume
+            batches = batches_of(images, labels, recipe, data.flip, epoch)
+            keep = recipe.keep if epoch < recipe.keep_epochs else 1.0
+            with fewer_patches(classifier.model, keep):
+                loss = train_epoch(classifier, batches, optimizers, schedules, recipe, bar)
+            seconds = time.perf_counter() - start
+            result = evaluate(classifier, tests, test_labels)
+            state.add(epoch, loss, result, seconds)
+            state.save(out)
+            bar.set_postfix_str(f"epoch {epoch + 1}: {result.accuracy:.1%}")
 
-    for epoch in range(len(state.rows), recipe.epochs):
-        start, total = time.perf_counter(), torch.zeros((), device=device)
-        torch.manual_seed(1000 * recipe.seed + epoch)  # so that dropout is the same after a resume
-        model.train()
-        for pictures, targets in batches_of(images, labels, recipe, data.flip, epoch):
-            with torch.autocast(
-                torch.device(device).type, torch.bfloat16, enabled=recipe.precision == "bf16"
-            ):
-                logits = model(normalize(pictures, mean, std))
-            loss = F.cross_entropy(logits.float(), targets, label_smoothing=recipe.label_smoothing)
-            loss.backward()
-            if recipe.clip:
-                nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
-            for optimizer, schedule in zip(optimizers, schedules, strict=True):
-                optimizer.step()
-                optimizer.zero_grad()
-                schedule.step()
-            total += loss.detach()
-            bar.update(batch)
-        trained_for = time.perf_counter() - start
-        result = evaluate(classifier, tests, test_labels)
-        state.add(epoch, total.item() / per_epoch, result, trained_for)
-        state.save(out)
-        bar.set_postfix_str(f"epoch {epoch + 1}, {100 * result.accuracy:.1f} %")
-    bar.close()
-
-    result = evaluate(classifier, tests, test_labels)
     classifier.save(out / "model.safetensors")
-    state.write_record(out, data, test_labels.cpu(), classifier, result, device, command)
+    result = evaluate(classifier, tests, test_labels)
+    state.write_record(out, data, test_labels.cpu(), result, device, command)
     return records.read(out)
 
 
@@ -261,7 +302,6 @@ class State:
         out: Path,
         data: Dataset,
         labels: Labels,
-        classifier: Classifier,
         result: Evaluation,
         device: str,
         command: str,

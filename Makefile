@@ -1,0 +1,70 @@
+# Everything happens in one virtual environment, .venv; `make help` lists the targets.
+
+ifeq ($(OS),Windows_NT)
+BIN := .venv/Scripts
+else
+BIN := .venv/bin
+endif
+PRESET ?= cpu
+export NO_MKDOCS_2_WARNING := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help site build test lab notebooks cifar10 mutants lock clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+site: .venv/.site  ## build the book's website and serve it on this machine (needs no torch)
+	$(BIN)/python docs/theme/build.py --serve
+
+build: .venv/.site  ## build the website into site/, with every warning an error
+	$(BIN)/python docs/theme/build.py
+
+test: .venv/.dev build  ## run every check: style, types, units, notebooks, site, browser
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/pytest
+
+lab: .venv/.dev  ## open the notebooks in JupyterLab, paired with their sources
+	$(BIN)/jupyter lab notebooks
+
+notebooks: .venv/.dev  ## execute every chapter top to bottom and renew its pair
+	$(BIN)/python notebooks/execute.py
+
+cifar10: .venv/.dev  ## train on CIFAR-10 through chapter 6; choose with PRESET=quick or cpu
+	$(BIN)/python notebooks/execute.py 06_cifar10 --preset $(PRESET)
+
+mutants: .venv/.dev  ## plant known mistakes in copies of the module and see the tests fail
+	$(BIN)/python -m tests.mutants
+
+lock: .venv/.dev  ## pin all packages again, from the ranges in pyproject.toml
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --upgrade $(LOCK) --extra dev -o requirements/dev.txt
+	$(BIN)/uv pip compile $(LOCK) --extra docs -o requirements/site.txt \
+		--excludes requirements/not-for-the-site.txt --constraints requirements/dev.txt
+LOCK := --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.12 \
+	--custom-compile-command "make lock" pyproject.toml
+
+clean:  ## remove what was built and installed
+	rm -rf .venv node_modules site build
+
+# A stamp a set of packages. The site's set is part of the developers', pinned alike.
+.venv/.site: requirements/site.txt | .venv/.python
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/site.txt
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	@touch $@
+
+.venv/.dev: requirements/dev.txt | .venv/.python
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	@touch $@ .venv/.site
+
+.venv/.python:
+	@for python in $(PYTHON) python3 python3.12 python3.13 python3.14 python; do \
+		if $$python -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null; then \
+			$$python -m venv .venv && touch $@ && exit 0; \
+		fi; \
+	done; \
+	echo "vitlit needs Python 3.12 or newer; found $$(python3 --version 2>&1). Install it, or" \
+		"name one: make PYTHON=/path/to/python3.12" >&2; exit 1

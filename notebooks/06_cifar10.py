@@ -1,0 +1,448 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 6 · CIFAR-10
+#
+# **How well does it see, and can you trust the number?**
+#
+# The model is complete. Now it meets 50,000 small pictures and learns to name what is on them. You will train one here, for about a minute. Beside it stands a longer run from its record, with everything you need to repeat it.
+#
+# After this chapter you can
+#
+# - check a training program before you spend time on it,
+# - say what every part of the recipe is for,
+# - read an accuracy with its uncertainty, and look at what the model gets wrong.
+
+# %% tags=["figure"]
+from vitlit import figures
+
+figures.pipeline("all")
+
+# %% [markdown] tags=["caption"]
+# <!-- alt: The model as five boxes in a row, from patches to head, this time all of them lit. -->
+# **Figure 6.1.** Where we are. This chapter trains the whole model at once.
+
+# %% [markdown]
+# ## The data {#data}
+#
+# CIFAR-10 holds 60,000 colour pictures of $32 \times 32$ pixels in ten classes, 5,000 a class for training and 1,000 for testing.
+#
+# `data.load` finds them where the variable `VITLIT_DATA` points: an image folder or an archive of one. Without it, the official archive is downloaded once (163 MB) and checked. Nothing stands in for the real pictures unless you ask for it by name, so the first line of the output says what was loaded.
+
+# %%
+import torch
+
+from vitlit import data
+
+pictures = data.load()
+print(pictures.title)
+print("training", tuple(pictures.train_images.shape))
+print("test    ", tuple(pictures.test_images.shape))
+pictures.classes
+
+# %% [markdown]
+# Two pictures of every class. At this size a frog and a cat are a matter of a few pixels. Remember that before you judge the model.
+
+# %% tags=["figure"]
+chosen = [int(n) for k in range(10) for n in torch.where(pictures.train_labels == k)[0][[3, 11]]]
+chosen = chosen[::2] + chosen[1::2]
+figures.images(
+    pictures.train_images[chosen],
+    [pictures.classes[k] for k in pictures.train_labels[chosen].tolist()],
+    columns=10,
+    inches=0.8,
+)
+
+# %% [markdown] tags=["caption"]
+# <!-- alt: Two rows of ten blurry little training pictures, one column a class, with the class names below. -->
+# **Figure 6.2.** Two training pictures of each class.
+
+# %% [markdown]
+# ## Three checks before training {#checks}
+#
+# A wrong training program often trains too, only worse. Three checks cost seconds and catch most mistakes. They need a model and a recipe. A **recipe** is one object that holds everything that decides a run. A **preset** is a recipe with a name.
+
+# %%
+import os
+
+from vitlit.presets import preset
+from vitlit.train import classifier_for, evaluate
+
+name = os.environ.get("VITLIT_PRESET", "quick")
+recipe = preset(name)
+{**vars(recipe)}
+
+# %% [markdown]
+# **The first loss is near $\ln K$.** A model that knows nothing gives each of $K$ classes the probability $1/K$. Its loss is $-\ln \frac1K = \ln K$, that is 2.303 for ten classes. Ours hits it exactly, since its head starts from zeros. A first loss far above says that the outputs are too large, or that the labels are mixed up.
+
+# %%
+import math
+
+some, their_labels = pictures.test_images[:500], pictures.test_labels[:500]
+classifier = classifier_for(recipe, pictures, pictures.train_images)
+first = evaluate(classifier, some, their_labels)
+print(f"first loss {first.loss:.4f}    ln K {math.log(len(pictures.classes)):.4f}")
+assert abs(first.loss - math.log(len(pictures.classes))) < 0.1
+
+# %% [markdown]
+# **One batch can be learned by heart.** Take 32 pictures and step on them again and again. The loss must go to nothing. If it doesn't, no gradient reaches the weights, or a picture does not belong to its label.
+
+# %%
+from torch.nn import functional as F
+
+from vitlit.augment import normalize
+
+model = classifier.model.train()
+batch = normalize(pictures.train_images[:32], classifier.mean, classifier.std)
+labels = torch.arange(32) % len(pictures.classes)
+optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
+losses = []
+for _ in range(80):
+    loss = F.cross_entropy(model(batch), labels)
+    loss.backward()
+    optimizer.step()
+    optimizer.zero_grad()
+    losses.append(loss.item())
+assert losses[-1] < 0.1
+figures.lines({"loss": (range(80), losses)}, "step", "loss", height=2.2)
+
+# %% [markdown] tags=["caption"]
+# <!-- alt: A falling curve: the loss on one batch of 32 pictures drops from 2.3 to nearly zero within 80 steps. -->
+# **Figure 6.3.** Labels drawn without regard to the pictures are learned all the same. This is memory, not sight. But it shows that the gradients arrive.
+
+# %% [markdown]
+# **Evaluation repeats itself.** The same pictures twice, in batches of another size: the same predictions. If not, dropout is still on, or the batch leaks into the result.
+
+# %%
+once = evaluate(classifier, some, their_labels, batch_size=500)
+again = evaluate(classifier, some, their_labels, batch_size=7)
+assert torch.equal(once.predictions, again.predictions)
+(once.probabilities - again.probabilities).abs().max().item()
+
+# %% [markdown]
+# ## Augmentation {#augmentation}
+#
+# A ViT has no idea that a cat moved by two pixels is the same cat. It has to be told. So it never sees a picture twice in the same way: each time it is moved by up to an eighth of its width, and mirrored half the time.
+#
+# The random numbers of an epoch are drawn at once, a row a picture.
+
+# %%
+from vitlit.augment import crop_and_flip, draw
+from vitlit.reveal import reveal
+
+# %% tags=["reveal"]
+reveal(draw)
+
+# %% [markdown]
+# The pictures stay bytes in one tensor, and a whole batch is moved at once. The trick is to compute, for every pixel of the result, which pixel of the padded picture it comes from. Mirroring only turns the column numbers around. Then one indexing fetches them all.
+
+# %% tags=["reveal"]
+reveal(crop_and_flip)
+
+# %%
+one = pictures.train_images[chosen[3]][None].expand(8, -1, -1, -1)
+pad = one.shape[-1] // 8
+shifts, flips = draw(8, pad, True, torch.Generator().manual_seed(1))
+figures.images(crop_and_flip(one, shifts, flips, pad), columns=8, inches=0.9)
+
+# %% [markdown] tags=["caption"]
+# <!-- alt: The same training picture eight times, each moved a little in another direction, some mirrored. -->
+# **Figure 6.4.** One picture, eight ways. Where the crop reaches over the edge, the picture is continued like in a mirror.
+
+# %% [markdown]
+# ## The recipe {#recipe}
+#
+# **Learning rate.** The first steps are small, because the gradients of a fresh Transformer say little. Then the rate falls along half a cosine, so that the end is a settling down.
+
+# %%
+from vitlit.train import optimizers_for, rate_at, train_epoch
+
+# %% tags=["reveal"]
+reveal(rate_at)
+
+# %%
+steps = range(0, 1000)
+curve = [recipe.learning_rate * rate_at(step, 1000, recipe.warmup) for step in steps]
+figures.lines({"AdamW": (steps, curve)}, "step", "learning rate", height=2.2)
+
+# %% [markdown] tags=["caption"]
+# <!-- alt: A curve that rises in a straight line over the first tenth of the steps and then falls to zero like half a cosine wave. -->
+# **Figure 6.5.** The learning rate over a run of 1,000 steps.
+
+# %% [markdown]
+# **Two optimizers.** AdamW moves every weight on its own scale. It takes the vectors, the embedding and the head. Weight decay pulls matrices towards zero; biases and norm gains are left alone, since they have no size that could run away with others'.
+#
+# **Muon** takes the matrices inside the blocks. It treats a matrix as what it is: a map from one space to another.
+
+# %% tags=["reveal"]
+reveal(optimizers_for)
+
+# %% [markdown]
+# A gradient matrix is lopsided: a few directions are strong, most are weak. Muon keeps the directions and makes them about equally strong. Five rounds of a polynomial in the matrix do it, without ever computing a singular value.
+
+# %%
+from vitlit.muon import orthogonalize
+
+# %% tags=["reveal"]
+reveal(orthogonalize)
+
+# %%
+loss = F.cross_entropy(model(batch), labels.flip(0))
+loss.backward()
+gradient = model.encoder.blocks[0].mlp.grow.weight.grad
+values = {
+    "gradient": torch.linalg.svdvals(gradient / gradient.norm()),
+    "Muon": torch.linalg.svdvals(orthogonalize(gradient[None])[0]),
+}
+ranks = range(1, len(gradient[0]) + 1)
+figures.lines({n: (ranks, v) for n, v in values.items()}, "rank", "singular value", logy=True)
+
+# %% [markdown] tags=["caption"]
+# <!-- alt: Two curves of singular values by rank on a logarithmic axis. The gradient's falls by orders of magnitude; the orthogonalized one stays near 1. -->
+# **Figure 6.6.** Singular values of one gradient, as it is and after Muon. The weak directions get their say.
+
+# %% [markdown]
+# **The rest.** *Label smoothing* asks for a little less than certainty: a tenth of the probability is spread evenly over all classes. *Clipping* shortens a gradient that is longer than 1. All of it fits into one loop.
+
+# %% tags=["reveal", "wide"]
+reveal(train_epoch)
+
+# %% [markdown]
+# ## A minute of training {#training}
+#
+# Everything is in place. `train` runs the epochs, tests after each, and writes a record. The preset `quick` is meant for this page: one epoch of a very small model. With `make cifar10` the same cell trains the preset `cpu`, and a bar in the terminal shows how far it is.
+
+# %%
+import tempfile
+from pathlib import Path
+
+from vitlit.train import train
+
+out = Path(os.environ.get("VITLIT_OUT") or Path(tempfile.mkdtemp()) / name)
+command = f"vitlit train --preset {name} --seed {recipe.seed}"
+live = train(recipe, pictures, out, command=command)
+
+print(live.summary["data_title"])
+for key in ("preset", "epochs", "parameters", "tested", "test_accuracy"):
+    print(f"{key:<14}{live.summary[key]:>12}")
+
+# %% [markdown]
+# Chance would be one in ten. A minute is enough to leave it far behind, and not enough to be good.
+
+# %% [markdown]
+# ## The full run {#full-run}
+#
+# The longer run was made once, with the command that stands in its record, and anyone can repeat it. Its numbers are read from `runs/`, never typed. They are those of the **last** epoch. To pick the best epoch by its test accuracy would be to train on the test set, a little.
+
+# %%
+from vitlit import records
+
+runs = [run for run in records.find() if run.summary["data"].startswith("cifar10")]
+runs = [run for run in runs if run.summary["preset"] == "cpu" and not run.summary["variant"]]
+full = live if name == "cpu" else min(runs, key=lambda run: run.summary["seed"])
+print(full.config["command"])
+for key in ("data_title", "tested_on", "tested", "device", "epochs", "parameters"):
+    print(f"{key:<14}{full.summary[key]:>24}")
+for key in ("train_seconds", "test_accuracy"):
+    print(f"{key:<14}{full.summary[key]:>24.4f}")
+print(f"{'processor':<14}{full.environment['processor']:>24}")
+
+# %% tags=["figure"]
+figures.curves([full])
+
+# %% [markdown] tags=["caption"]
+# <!-- alt: Two panels over the epochs of the run. Left, the training loss falls; right, the test accuracy rises and flattens. -->
+# **Figure 6.7.** The run, epoch by epoch. The record holds the same numbers as a table, `metrics.csv`.
+
+# %% [markdown]
+# How sure is such a number? Each of $n$ test pictures is right with probability $p$. Then the measured fraction scatters by about
+#
+# $$\sigma = \sqrt{\frac{p\,(1-p)}{n}}.$$
+#
+# Two models whose accuracies differ by less than two or three $\sigma$ cannot be told apart by this test set. And another seed moves the number too.
+
+# %%
+p, n = full.summary["test_accuracy"], full.summary["tested"]
+sigma = math.sqrt(p * (1 - p) / n)
+print(f"{100 * p:.2f} % ± {100 * sigma:.2f} %")
+
+# %% [markdown]
+# ## What it gets wrong {#mistakes}
+#
+# We load the weights of the full run and ask for every test picture. First a receipt: the weights in the file must give the accuracy in the record, to the picture.
+
+# %%
+from vitlit import checkpoint
+
+trained = checkpoint.load(full.weights)
+if trained.trained_on == pictures.title:
+    result = evaluate(trained, pictures.test_images, pictures.test_labels)
+    assert round(result.accuracy * n) == round(p * n)
+    print(round(result.accuracy * n), "/", n)
+
+# %% [markdown]
+# The confusion matrix counts, for each true class, what the model said. The record keeps it. Animals are taken for animals, vehicles for vehicles. Somewhere near the middle sit cat and dog.
+
+# %%
+figures.confusion(full.summary["confusion"], trained.classes)
+
+# %% [markdown] tags=["caption"]
+# <!-- alt: A ten by ten table of counts, bright on the diagonal. Off the diagonal the largest numbers stand between cat and dog. -->
+# **Figure 6.8.** True class by row, predicted class by column, in test pictures.
+
+# %% [markdown]
+# The most telling mistakes are the confident ones. Under each picture stands what the model said, and what it is.
+
+# %% tags=["figure"]
+from IPython.display import display
+
+if trained.trained_on == pictures.title:
+    wrong = result.predictions != pictures.test_labels
+    sure = result.probabilities.max(dim=1).values * wrong
+    worst = sure.topk(8).indices
+    said = [trained.classes[k] for k in result.predictions[worst]]
+    is_ = [trained.classes[k] for k in pictures.test_labels[worst]]
+    shown = figures.images(
+        pictures.test_images[worst],
+        [f"{a}\n({b})" for a, b in zip(said, is_, strict=True)],
+        inches=0.95,
+    )
+    display(shown)
+
+# %% [markdown] tags=["caption"]
+# <!-- alt: Eight test pictures in a row, each with the wrong class that the model was sure of and, in brackets, the true one. -->
+# **Figure 6.9.** The most confident mistakes of the run: said, and in brackets what it is.
+
+# %% [markdown]
+# And Chelsea? She is no CIFAR-10 picture: another camera, another crop, another size. Scaled to 32 pixels she is still a cat to us. Her three likeliest classes:
+
+# %%
+cat = torch.from_numpy(figures.chelsea(32))
+chances = trained.logits(cat[None])[0].softmax(dim=0)
+for k in chances.topk(3).indices:
+    print(f"{trained.classes[k]:<12}{chances[k]:>8.1%}")
+
+# %% [markdown]
+# ## Why small data is hard for a ViT {#small-data}
+#
+# A convolution is built with two facts inside: neighbours belong together, and a thing stays what it is when it moves. They are called its **inductive bias**. A ViT is built with neither. To it the patches are a list. That the list came from a grid, it must find out from the pictures.
+#
+# We can watch it find out. The record holds the position embeddings after every epoch. For nine patches of the grid, here is how similar their position is to all others: first before training, then after.
+
+# %%
+import numpy as np
+
+tables = np.load(full.path / "positions.npz")["positions"].astype(np.float32)
+rows, columns = trained.model.positions.grid
+places = [r * columns + c for r in (1, rows // 2, rows - 2) for c in (1, columns // 2, columns - 2)]
+
+
+def similarity(table):
+    patches = table[1:] / np.linalg.norm(table[1:], axis=1, keepdims=True)
+    return [(patches @ patches[n]).reshape(rows, columns) for n in places]
+
+
+maps = similarity(tables[0]) + similarity(tables[-1])
+figures.heatmaps(maps, columns=9, inches=0.8, signed=True)
+
+# %% [markdown] tags=["caption"]
+# <!-- alt: Two rows of nine small maps. In the upper row each map is noise with one dark cell. In the lower row each map has a smooth spot around its own place, with bands along its row and column. -->
+# **Figure 6.10.** Similarity of nine positions with all others. Above, before training: each is alike only to itself. Below, at the end: neighbours have grown alike. The model has learned that there is a grid.
+
+# %% [markdown]
+# What a convolution knows for free, the ViT has paid for with data and time. That is why it is poor at first on 50,000 pictures, and why the paper pre-trained it on up to 303 million.
+
+# %% [markdown]
+# ## Receipt {#receipt}
+#
+# Three numbers of this chapter must agree with an independent count. The loss with PyTorch's own formula written out, the schedule's sum with its integral, and the augmented batch with a picture-by-picture crop.
+
+# %%
+from vitlit.receipts import compare, random_images
+
+targets = torch.tensor([3, 1, 4, 1, 5])
+
+
+def smoothed(logits, smoothing=0.1):
+    wanted = F.one_hot(targets, logits.shape[1]) * (1 - smoothing) + smoothing / logits.shape[1]
+    return -(wanted * logits.log_softmax(dim=1)).sum(dim=1).mean()
+
+
+compare(
+    smoothed,
+    lambda logits: F.cross_entropy(logits, targets, label_smoothing=0.1),
+    random_images(5, 10),
+)
+
+# %%
+padded = F.pad(one[:1].float(), [pad] * 4, mode="reflect").byte()
+for moved, (row, column), flip in zip(
+    crop_and_flip(one, shifts, flips, pad), shifts, flips, strict=True
+):
+    size = one.shape[-1]
+    crop = padded[0, :, row : row + size, column : column + size]
+    assert torch.equal(moved, crop.flip(-1) if flip else crop)
+
+# %% [markdown]
+# ## Exercises {#exercises}
+#
+# **1.** Model A has accuracy `p`, model B has `q`, each on its own `n` test pictures. By how many standard deviations do they differ? The variance of a difference is the sum of the variances. Write `deviations`.
+
+
+# %% tags=["exercise"]
+def deviations(p, q, n): ...
+
+
+def check_deviations(deviations):
+    found = deviations(0.70, 0.71, 10_000)
+    assert found is not None
+    assert abs(found - 1.5506) < 1e-3
+    assert abs(deviations(0.9, 0.8, 100) - 2.0) < 1e-6
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+def deviations(p, q, n):
+    return abs(p - q) / math.sqrt((p * (1 - p) + q * (1 - q)) / n)
+
+
+check_deviations(deviations)
+
+# %% [markdown]
+# **2.** Turn pictures upside down instead of mirroring them. Write `crop_and_turn` with the rows of a picture reversed where `flips` says so. Would you want it on CIFAR-10?
+
+
+# %% tags=["exercise"]
+def crop_and_turn(images, shifts, flips, padding):
+    return crop_and_flip(images, shifts, flips, padding)
+
+
+def check_crop_and_turn(crop_and_turn):
+    upright = crop_and_flip(one, shifts, torch.zeros_like(flips), pad)
+    turned = crop_and_turn(one, shifts, flips, pad)
+    assert torch.equal(turned[~flips], upright[~flips])
+    assert torch.equal(turned[flips], upright[flips].flip(-2))
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+def crop_and_turn(images, shifts, flips, padding):
+    cropped = crop_and_flip(images, shifts, torch.zeros_like(flips), padding)
+    return torch.where(flips[:, None, None, None], cropped.flip(-2), cropped)
+
+
+check_crop_and_turn(crop_and_turn)
+
+# %% [markdown]
+# ## In the paper {#paper}
+#
+# Section 4.1 of [Dosovitskiy et al. (2020)](../bibliography.md#dosovitskiy2020) gives the training set-up and appendix B.1 its numbers. The paper reports CIFAR-10 only after pre-training on large data (table 2). Its section 4.3 shows how much of that data a ViT needs before it overtakes a convolutional network. [Steiner et al. (2021)](../bibliography.md#steiner2021) measure what data, augmentation and regularization are worth to a ViT. AdamW is [Loshchilov and Hutter's](../bibliography.md#loshchilov2017), Muon is [Jordan's](../bibliography.md#jordan2024), label smoothing [Szegedy et al.'s](../bibliography.md#szegedy2015).
