@@ -6,6 +6,7 @@ else
 BIN := .venv/bin
 endif
 PRESET ?= cpu
+NAME ?= $(PRESET)-$(shell date +%Y%m%d-%H%M%S)
 export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
@@ -32,8 +33,9 @@ lab: .venv/.dev  ## open the notebooks in JupyterLab, paired with their sources
 notebooks: .venv/.dev  ## execute every chapter top to bottom and renew its pair
 	$(BIN)/python notebooks/execute.py
 
-cifar10: .venv/.dev  ## train on CIFAR-10 through chapter 6; choose with PRESET=quick or cpu
-	$(BIN)/python notebooks/execute.py 06_cifar10 --preset $(PRESET)
+cifar10: .venv/.dev  ## train on CIFAR-10 through chapter 6, into runs/NAME; PRESET=quick or cpu
+	VITLIT_OUT="$(CURDIR)/runs/$(NAME)" \
+		$(BIN)/python notebooks/execute.py 06_cifar10 --preset $(PRESET) --out "runs/$(NAME)"
 
 mutants: .venv/.dev  ## plant known mistakes in copies of the module and see the tests fail
 	$(BIN)/python -m tests.mutants

@@ -16,11 +16,11 @@
 #
 # **How does a picture become a sequence?**
 #
-# A Transformer reads a sequence of vectors. A picture is a grid of pixels. The Vision Transformer bridges the gap in the plainest way there is: it cuts the picture into squares, lays them side by side, and calls each square a word.
+# A Transformer reads a sequence of vectors. A picture is a grid of pixels. The Vision Transformer bridges the gap in the plainest way there is: it cuts the picture into squares, called **patches**, and reads them one after another, as a text is read word by word.
 #
 # After this chapter you can
 #
-# - cut a batch of images into patches and put them back together, with one reshape,
+# - cut a batch of images into patches and put them back together, without computing a thing,
 # - say how many patches there are, what each one holds, and what they cost the attention that follows.
 
 # %% tags=["figure"]
@@ -30,14 +30,14 @@ figures.pipeline("patches")
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: The model drawn as five boxes in a row: patches, embedding, positions, encoder, head. The first box, patches, is lit. -->
-# **Figure 1.1.** Where we are. Every chapter lights one part. Between the parts stand the shapes that flow: $B$ images of $C$ channels and $H \times W$ pixels enter, and $N$ patches of $CP^2$ numbers leave.
+# **Figure 1.1.** Where we are. Every chapter lights one part. Between the parts stand the shapes that flow: $B$ images of $C$ channels and $H \times W$ pixels enter, and $N$ patches of $CP^2$ numbers leave ($P$ is the side of a patch). The other letters are met on the way.
 
 # %% [markdown]
 # ## One picture, many squares {#squares}
 #
-# Meet Chelsea. She is 96 pixels high and wide here, in three colours, so the picture is a tensor of shape $C \times H \times W = 3 \times 96 \times 96$.
+# Meet Chelsea. She is 96 pixels high and wide here, in three colors, so the picture is a tensor of shape $C \times H \times W = 3 \times 96 \times 96$. Its bytes, 0 to 255, become numbers between 0 and 1.
 #
-# We put a batch axis in front, because a network always reads a batch.
+# We put a batch axis in front, because a network always reads a batch. Ours holds one picture: $B = 1$.
 
 # %%
 import torch
@@ -63,9 +63,9 @@ figures.patch_grid(cat, patch_size=24, lit=[5], numbers=True)
 # %% [markdown]
 # ## Cutting is a reshape {#cutting}
 #
-# No pixel is computed. We only regroup axes, in three moves.
+# No pixel changes its value. We only regroup axes, in three moves.
 #
-# First, **split** the height into rows of patches, and pixel rows inside a patch. Do the same with the width. One axis of 96 becomes two axes, 4 and 24.
+# First, **split** the height in two: which row of patches, and which pixel row inside the patch. Do the same with the width. An axis of 96 becomes two axes, 4 and 24.
 
 # %%
 B, C, H, W = images.shape
@@ -74,14 +74,14 @@ blocks = images.reshape(B, C, H // P, P, W // P, P)
 blocks.shape
 
 # %% [markdown]
-# Second, **reorder**. The axes that number the patches (row, column) move to the front. What is inside a patch (channel, pixel row, pixel column) moves to the back.
+# Second, **reorder**. The axes that number the patches (row, column) move to the front, right after the batch. What is inside a patch (channel, pixel row, pixel column) moves to the back. `permute` lists the old positions in their new order.
 
 # %%
 blocks = blocks.permute(0, 2, 4, 1, 3, 5)
 blocks.shape
 
 # %% [markdown]
-# Third, **flatten** both groups. The first becomes $N$, the number of patches. The second becomes $CP^2$, the numbers in one patch.
+# Third, **flatten** both groups. Row and column become one axis, $N = 4 \cdot 4 = 16$, the number of patches. Channel, pixel row and pixel column become $CP^2 = 3 \cdot 24 \cdot 24 = 1728$, the numbers in one patch.
 
 # %%
 patches = blocks.reshape(B, (H // P) * (W // P), C * P * P)
@@ -90,11 +90,12 @@ patches.shape
 # %% [markdown]
 # Patch 5 is the square with the eye. Here it is, reshaped back to a little image.
 #
-# The order matters. Had we skipped the second move, the reshape would still run and the shape would still be right. The squares would hold mixed-up pixels, and nobody would complain but the accuracy.
+# The second move matters. Without it the reshape still runs, and the shape is still right. But each square is filled with lines that run across the whole picture, one after another, folded up. No error message says so. Only a look at it, or a test, will tell.
 
 # %%
 right = patches[0, 5].reshape(C, P, P)
-wrong = images.reshape(B, 16, C * P * P)[0, 5].reshape(C, P, P)
+unordered = images.reshape(patches.shape)
+wrong = unordered[0, 5].reshape(C, P, P)
 figures.images([right, wrong], labels=["permute", "—"], inches=1.4)
 
 # %% [markdown] tags=["caption"]
@@ -117,13 +118,13 @@ from vitlit.reveal import reveal
 reveal(grid_of)
 
 # %% [markdown]
-# `patchify` is our three moves: **reshape**, **permute**, **reshape**. The signature says the shapes: `B C H W` goes in and `B N CPP` comes out. While the tests run, every call is checked against them.
+# `patchify` is our three moves: **reshape**, **permute**, **reshape**. The signature says the shapes, letter by letter: a tensor of floats with axes `B C H W` goes in, one with axes `B N CPP` comes out. (`CPP` is $CP^2$.) Python ignores them. While the tests run, every call is checked against them.
 
 # %% tags=["reveal"]
 reveal(patchify)
 
 # %% [markdown]
-# `unpatchify` walks the same way back. It needs the image size, because $N = 16$ could be $4 \times 4$ or $2 \times 8$.
+# `unpatchify` walks the same way back. It needs the image size, because 16 patches could be $4 \times 4$ or $2 \times 8$. The `-1` lets PyTorch work out $C$.
 
 # %% tags=["reveal"]
 reveal(unpatchify)
@@ -145,45 +146,48 @@ grid_of(half.shape[-2:], P), tuple(patchify(half, P).shape)
 # %% [markdown]
 # ## What a patch costs {#cost}
 #
-# In the encoder every token looks at every other token. With $T = N + 1$ tokens (the patches and one more, of which chapter 3 speaks), that makes $T^2$ pairs for each head and layer.
+# Why not make patches tiny, down to single pixels? Because of what comes after. Each patch becomes a vector, called a **token**. In the encoder, the model's long middle part, **attention** lets every token look at every token. With $T = N + 1$ tokens (the patches and one more, of which chapter 3 speaks), that makes $T^2$ pairs, in every layer.
 #
-# Halve $P$, and $N$ grows fourfold. Then $T^2$ grows nearly sixteenfold. The patch size is the most expensive number in the model.
+# Halve $P$, and $N$ grows fourfold. Then $T^2$ grows nearly sixteenfold. Here are the numbers for a picture of $224 \times 224$ pixels.
 
 # %%
-sizes = [4, 8, 16, 32]
-tokens = {P: (224 // P) ** 2 + 1 for P in sizes}
-print(f"{'P':>3}{'T':>7}{'T²':>13}")
-for P, T in tokens.items():
-    print(f"{P:>3}{T:>7,}{T * T:>13,}")
+table = [f"{'P':>3}{'T':>7}{'T²':>13}"]
+for size in (4, 8, 16, 32):
+    T = (224 // size) ** 2 + 1
+    table.append(f"{size:>3}{T:>7,}{T * T:>13,}")
+print("\n".join(table))
 
 # %% [markdown]
-# One layer of width $D$ computes, for each image, about
+# Pairs are not the whole bill. Let a token be a vector of $D$ numbers. Then one layer of the encoder computes, for each image, about
 #
 # $$\underbrace{12\,T D^2}_{\text{linear maps}} + \underbrace{2\,T^2 D}_{\text{attention}}$$
 #
-# multiplications. The first term grows with the number of tokens, the second with its square. Chapter 4 counts them one by one. Where the second overtakes the first, at $T = 6D$, attention is what you pay for.
+# multiplications. The first term is work on each token by itself, and grows with their number. The second is the pairs, and grows with its square. Take both on trust here: chapter 4 counts them one by one. The second overtakes the first at $T = 6D$. From there on, attention is what you pay for.
+
 
 # %%
-D = 768
-H_range = range(64, 1025, 64)
+def cost(H, P, D=768):
+    T = (H // P) ** 2 + 1
+    return 12 * T * D**2 + 2 * T**2 * D
 
 
-def cost(P):
-    T = [(H // P) ** 2 + 1 for H in H_range]
-    return [12 * t * D**2 + 2 * t * t * D for t in T]
-
-
-series = {f"P = {P}": (H_range, [c / 1e9 for c in cost(P)]) for P in (8, 16, 32)}
-figures.lines(series, x="H = W / pixels", y="multiplications / 10⁹", logx=True, logy=True, base=2)
+sides = range(64, 1025, 64)
+series = {}
+for size in (8, 16, 32):
+    series[f"P = {size}"] = (sides, [cost(side, size) / 1e9 for side in sides])
+axes = {"x": "H = W / pixels", "y": "multiplications / 10⁹"}
+figures.lines(series, **axes, logx=True, logy=True, base=2)
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Three rising curves on logarithmic axes, for patch sizes 8, 16 and 32. Smaller patches cost more, and their curves bend upward at large images. -->
-# **Figure 1.4.** Multiplications of one encoder layer of ViT-Base ($D = 768$) for square images. Every halving of $P$ lifts the curve at least fourfold.
+# **Figure 1.4.** Multiplications of one encoder layer of ViT-Base ($D = 768$) for square images. Halving $P$ costs about four times as much where linear maps dominate. Toward the upper right, where attention does, it costs more.
 
 # %% [markdown]
 # ## Receipt {#receipt}
 #
-# `torch.nn.functional.unfold` is an independent implementation. It slides a window over the image, here with a stride as long as the window. Its patches must be ours, for a square and for an oblong picture, and so must the gradients that flow back to the pixels.
+# Every chapter ends with a **receipt**: our code beside somebody else's, on random input. Here it is `torch.nn.functional.unfold`, which slides a window over the image. We let it jump by a whole window. It puts the patches last, so `.mT` swaps the last two axes.
+#
+# The left number is the largest difference, in the outputs and in the gradients that flow back to the pixels. Here it must be 0, since nothing is computed. The right number is the largest value compared. It shows that there was something to compare: zeros agree with anything. If either number is out of bounds, `compare` raises an error.
 
 # %%
 from torch.nn import functional as F
@@ -199,7 +203,7 @@ compare(
 # %% [markdown]
 # ## Exercises {#exercises}
 #
-# **1.** A picture of $H \times W$ pixels is cut into patches of size $P$. A class token joins them. How many pairs of tokens does one head compare? Write `pairs`.
+# **1.** A picture of $H \times W$ pixels is cut into patches of size $P$, and one more token joins them. How many pairs of tokens does attention compare in one layer? Write `pairs`. Then run `check_pairs(pairs)`: silence means that it is right.
 
 
 # %% tags=["exercise"]
@@ -221,7 +225,7 @@ def pairs(H, W, P):
 check_pairs(pairs)
 
 # %% [markdown]
-# **2.** Where does a pixel go? The pixel at row `y` and column `x` of an image `W` pixels wide lands in which patch? Write `patch_of` and give the patch's number.
+# **2.** Where does a pixel go? The pixel at row `y` and column `x` of an image `W` pixels wide lands in which patch? Write `patch_of`, which returns the patch's number.
 
 
 # %% tags=["exercise"]
@@ -246,6 +250,6 @@ check_patch_of(patch_of)
 # %% [markdown]
 # ## In the paper {#paper}
 #
-# Section 3.1 of [Dosovitskiy et al. (2020)](../bibliography.md#dosovitskiy2020) introduces patches in its first paragraph: $x \in \mathbb{R}^{H \times W \times C}$ becomes $x_p \in \mathbb{R}^{N \times (P^2 C)}$. Its figure 1 shows the cut. Section 4.1 names the models by their patch size: ViT-L/16 has $P = 16$.
+# Section 3.1 of [Dosovitskiy et al. (2020)](../bibliography.md#dosovitskiy2020) introduces patches in its first paragraph: $x \in \mathbb{R}^{H \times W \times C}$ becomes $x_p \in \mathbb{R}^{N \times (P^2 C)}$. The channels come last there and first here, as PyTorch has them. It is a matter of order alone. Its figure 1 shows the cut. Section 4.1 names the models by their patch size: ViT-L/16 has $P = 16$.
 #
 # Next, [chapter 2](02_embeddings.ipynb) turns each patch into a vector of the model's width.

@@ -1,9 +1,6 @@
 """Weights on disk: safetensors with the model's configuration, and a training run's state."""
 
 import json
-import os
-import tempfile
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,30 +13,12 @@ from torch import Tensor
 
 from vitlit.augment import normalize
 from vitlit.config import ViTConfig
+from vitlit.records import write_whole
 from vitlit.vit import VisionTransformer
 
 
 class CheckpointError(ValueError):
     """A file that is no checkpoint of ours, or of another model."""
-
-
-def write_whole(path: Path, write: Callable[[Any], object]) -> None:
-    """Write a file whole or not at all: beside it first, then moved into its place.
-
-    A full disk raises OSError, and the old file stays as it was.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 @dataclass(frozen=True)
@@ -96,7 +75,8 @@ def load(path: str | Path) -> Classifier:
             "not read, because a pickle can run code: save the weights as safetensors"
         ) from error
     try:
-        config = ViTConfig(**json.loads(about["config"]))
+        fields = json.loads(about["config"])
+        config = ViTConfig(**{**fields, "image_size": tuple(fields["image_size"])})
         classes = tuple(json.loads(about["classes"]))
         mean, std = (torch.tensor(json.loads(about[name])) for name in ("mean", "std"))
         trained_on = about["trained_on"]

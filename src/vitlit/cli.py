@@ -78,7 +78,6 @@ def evaluate(
 ) -> None:
     """Test a model on all test images."""
     from vitlit import data as datasets
-    from vitlit.checkpoint import write_whole
     from vitlit.train import evaluate as run_evaluation
 
     classifier = _classifier(weights, device)
@@ -99,7 +98,7 @@ def evaluate(
         names = classifier.classes
         for row in zip(dataset.test_files, dataset.test_labels, result.predictions, strict=True):
             table.writerow([row[0], names[row[1]], names[row[2]]])
-        write_whole(files, lambda file: file.write(text.getvalue().encode()))
+        records.write_whole(files, lambda file: file.write(text.getvalue().encode()))
 
 
 @app.command()

@@ -201,7 +201,7 @@ def pipeline(lit: str | None = None, symbols: Mapping[str, str] | None = None) -
         )  # fmt: skip
         axis.add_patch(box)
         axis.text(
-            x + 0.6, -0.01, (symbols or {}).get(part, part), ha="center", va="center", fontsize=8.5,
+            x + 0.6, -0.01, (symbols or {}).get(part, part), ha="center", va="center", fontsize=8,
             color="white" if on else INK, weight="bold" if on else "normal",
         )  # fmt: skip
     for i, shape in enumerate(shapes):
@@ -399,3 +399,27 @@ def lookup(
         if labels:
             axis.set_xlabel(labels[i], fontsize=8)
     return Picture(figure, colors=256)
+
+
+@mpl.rc_context(STYLE)
+def position_maps(
+    maps: Sequence[Any], labels: Sequence[str] | None = None, inches: float = 2.6
+) -> Picture:
+    """Grids of small maps, one grid for each array of shape (rows, columns, rows, columns).
+
+    The map in row r and column c shows array[r, c]; it stands where its position is. Each grid has
+    its own scale, drawn below it.
+    """
+    arrays = [np.asarray(array, dtype=float) for array in maps]
+    rows, columns = arrays[0].shape[:2]
+    figure, axes = canvas(len(arrays) * inches, inches * rows / columns + 0.55, 1, len(arrays))
+    for i, (axis, array) in enumerate(zip(axes.flat, arrays, strict=True)):
+        framed = np.pad(array, ((0, 0), (0, 0), (0, 1), (0, 1)), constant_values=np.nan)
+        tiled = framed.transpose(0, 2, 1, 3).reshape(rows * framed.shape[2], -1)[:-1, :-1]
+        drawn = _show(axis, tiled, cmap=HEAT, vmin=array.min(), vmax=array.max())
+        scale = figure.colorbar(drawn, ax=axis, location="bottom", shrink=0.6, aspect=24, pad=0.03)
+        scale.outline.set_visible(False)
+        scale.ax.tick_params(labelsize=7)
+        if labels:
+            axis.set_title(labels[i])
+    return Picture(figure)

@@ -1,8 +1,11 @@
 """Recipes: everything that decides a training run, and the presets that anyone can repeat."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from types import UnionType
 from typing import Any
+
+from vitlit.config import ViTConfig
 
 CHOICES = {"optimizer": ("adamw", "muon"), "precision": ("fp32", "bf16")}
 
@@ -83,12 +86,29 @@ PRESETS: dict[str, Callable[[], Recipe]] = {p.__name__: p for p in (smoke, quick
 
 
 def preset(name: str, **changes: Any) -> Recipe:
-    """A preset by name, with some fields changed. Raises ValueError on an unknown name or field."""
+    """A preset by name, with some fields changed.
+
+    Raises ValueError on an unknown name or field, or a value of another type.
+    """
     if name not in PRESETS:
         raise ValueError(f"no preset {name!r}; choose one of {', '.join(PRESETS)}")
-    recipe = PRESETS[name]()
-    known = {f.name for f in fields(Recipe)}
-    if unknown := set(changes) - known:
-        raise ValueError(f"a recipe has no {', '.join(sorted(unknown))}; it has {sorted(known)}")
-    model = {**recipe.model, **changes.pop("model", {})}
-    return Recipe(**{**vars(recipe), **changes, "model": model})
+    recipe, model = PRESETS[name](), changes.pop("model", {})
+    if not isinstance(model, dict):
+        raise ValueError(f"model is {model!r}; change its fields, such as model.width")
+    _check("a recipe", Recipe, changes)
+    _check("a model", ViTConfig, model)
+    return Recipe(**{**vars(recipe), **changes, "model": {**recipe.model, **model}})
+
+
+def _check(what: str, kind: type, values: Mapping[str, Any]) -> None:
+    """Refuse names that a dataclass does not have, and values of another type."""
+    types = {f.name: f.type for f in fields(kind)}
+    if unknown := set(values) - set(types):
+        raise ValueError(f"{what} has no {', '.join(sorted(unknown))}; it has {sorted(types)}")
+    for name, value in values.items():
+        wanted = int | float if types[name] is float else types[name]
+        if not isinstance(wanted, type | UnionType):
+            continue
+        if isinstance(value, bool) or not isinstance(value, wanted):
+            kind_of = wanted.__name__ if isinstance(wanted, type) else wanted
+            raise ValueError(f"{name} is {value!r}; it must be of type {kind_of}")

@@ -8,9 +8,12 @@ import json
 import os
 import platform
 import subprocess
+import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
-from io import BytesIO
+from io import BytesIO, StringIO
+from operator import methodcaller
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +91,7 @@ def write(
     environment: dict[str, Any],
     data: dict[str, Any],
     summary: dict[str, Any],
-    rows: list[dict[str, float]],
+    rows: list[dict[str, Any]],
     positions: Float[np.ndarray, "E T D"],
 ) -> None:
     """Write a run's record. The summary comes last: with it the record is whole.
@@ -96,18 +99,38 @@ def write(
     `positions` is the position table before training and after each epoch, stored in half
     precision.
     """
-    path.mkdir(parents=True, exist_ok=True)
-    with open(path / "metrics.csv", "w", encoding="utf-8", newline="") as file:
-        table = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        table.writeheader()
-        table.writerows(rows)
-    buffer = BytesIO()
-    np.savez_compressed(buffer, positions=positions.astype(np.float16))
-    (path / "positions.npz").write_bytes(buffer.getvalue())
+    table = StringIO(newline="")
+    writer = csv.DictWriter(table, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    arrays = BytesIO()
+    np.savez_compressed(arrays, positions=positions.astype(np.float16))
+    files = {"metrics.csv": table.getvalue().encode(), "positions.npz": arrays.getvalue()}
     contents = {"config": config, "environment": environment, "data": data, "summary": summary}
     for part, content in contents.items():
         text = json.dumps(content, indent=2, ensure_ascii=False)
-        (path / f"{part}.json").write_text(text + "\n", encoding="utf-8")
+        files[f"{part}.json"] = f"{text}\n".encode()
+    for name, bytes_ in files.items():
+        write_whole(path / name, methodcaller("write", bytes_))
+
+
+def write_whole(path: Path, write: Callable[[Any], object]) -> None:
+    """Write a file whole or not at all: beside it first, then moved into its place.
+
+    A full disk raises OSError, and the old file stays as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
 
 
 def environment() -> dict[str, Any]:

@@ -30,7 +30,9 @@ Images = UInt8[Tensor, "n C H W"]
 Labels = Int64[Tensor, " n"]
 
 
-def split(recipe: Recipe, data: Dataset) -> tuple[Images, Labels, Images, Labels]:
+def split(
+    recipe: Recipe, data: Dataset
+) -> tuple[Images, Labels, UInt8[Tensor, "m C H W"], Int64[Tensor, " m"]]:
     """Images and labels to train on, and to test on.
 
     With `holdout` the test images stay untouched: that many training images, drawn at random, take
@@ -203,7 +205,8 @@ def train(
 
     The state is saved after each epoch. Called again with the same recipe and folder, training
     goes on after the last whole epoch and, on the CPU, ends with the same weights. Raises
-    FileExistsError if the folder holds a finished run, ValueError if it holds another recipe's.
+    FileExistsError if the folder holds a finished run, ValueError if it holds one with
+    another recipe or other data.
     """
     out = Path(out)
     images, labels, tests, test_labels = (t.to(device) for t in split(recipe, data))
@@ -213,7 +216,7 @@ def train(
     steps = recipe.epochs * per_epoch
     schedules = [LambdaLR(o, lambda s: rate_at(s, steps, recipe.warmup)) for o in optimizers]
 
-    state = State(classifier.model, optimizers, schedules, recipe)
+    state = State(classifier.model, optimizers, schedules, recipe, data)
     state.resume(out)
     done = len(state.rows)
     batch = min(recipe.batch_size, len(images))
@@ -247,8 +250,10 @@ class State:
         optimizers: list[Optimizer],
         schedules: list[LambdaLR],
         recipe: Recipe,
+        data: Dataset,
     ) -> None:
         self.model, self.recipe = model, recipe
+        self.identity = asdict(recipe) | {"data": data.checksum}
         self.parts: dict[str, Any] = {"model": model}
         for i, (optimizer, schedule) in enumerate(zip(optimizers, schedules, strict=True)):
             self.parts |= {f"optimizer_{i}": optimizer, f"schedule_{i}": schedule}
@@ -265,9 +270,9 @@ class State:
         if not (out / "training.pt").exists():
             return
         saved = load_training(out / "training.pt")
-        mine = asdict(self.recipe)
-        if saved["recipe"] != mine:
-            changed = [name for name in mine if mine[name] != saved["recipe"].get(name)]
+        mine, theirs = self.identity, saved["identity"]
+        if mine != theirs:
+            changed = [name for name in mine if mine[name] != theirs.get(name)]
             raise ValueError(
                 f"{out} holds an unfinished run with another {', '.join(changed)}; "
                 "repeat its command to finish it, or give another --name"
@@ -294,7 +299,7 @@ class State:
     def save(self, out: Path) -> None:
         """Write everything needed to go on, whole or not at all."""
         state = {name: part.state_dict() for name, part in self.parts.items()}
-        notes = {"rows": self.rows, "positions": self.positions, "recipe": asdict(self.recipe)}
+        notes = {"rows": self.rows, "positions": self.positions, "identity": self.identity}
         save_training(out / "training.pt", state | notes)
 
     def write_record(
