@@ -250,6 +250,6 @@ check_patch_of(patch_of)
 # %% [markdown]
 # ## In the paper {#paper}
 #
-# Section 3.1 of [Dosovitskiy et al. (2020)](../bibliography.md#dosovitskiy2020) introduces patches in its first paragraph: $x \in \mathbb{R}^{H \times W \times C}$ becomes $x_p \in \mathbb{R}^{N \times (P^2 C)}$. The channels come last there and first here, as PyTorch has them. It is a matter of order alone. Its figure 1 shows the cut. Section 4.1 names the models by their patch size: ViT-L/16 has $P = 16$.
+# Section 3.1 of [Dosovitskiy et al. (2020)](../docs/bibliography.md#dosovitskiy2020) introduces patches in its first paragraph: $x \in \mathbb{R}^{H \times W \times C}$ becomes $x_p \in \mathbb{R}^{N \times (P^2 C)}$. The channels come last there and first here, as PyTorch has them. It is a matter of order alone. Its figure 1 shows the cut. Section 4.1 names the models by their patch size: ViT-L/16 has $P = 16$.
 #
 # Next, [chapter 2](02_embeddings.ipynb) turns each patch into a vector of the model's width.

@@ -315,7 +315,7 @@ from vitlit.config import SIZES, ViTConfig
 reveal(ViTConfig)
 
 # %% [markdown]
-# Nobody types all of that. Sizes have names: letter, slash, patch size. `ViTConfig.named("B/16")` is Base with $P = 16$. Base, Large and Huge are the paper's; Tiny and Small come from [DeiT](../bibliography.md#touvron2021); the four small ones are ours, for pictures of 32 pixels. A head is 64 numbers wide from Ti to L, and 80 in H.
+# Nobody types all of that. Sizes have names: letter, slash, patch size. `ViTConfig.named("B/16")` is Base with $P = 16$. Base, Large and Huge are the paper's; Tiny and Small come from [DeiT](../docs/bibliography.md#touvron2021); the four small ones are ours, for pictures of 32 pixels. A head is 64 numbers wide from Ti to L, and 80 in H.
 
 # %%
 print("        D   L   h   MLP  D/h")
@@ -875,6 +875,6 @@ check_gradient(gradient)
 # %% [markdown]
 # ## In the paper {#paper}
 #
-# Section 3.1 of [Dosovitskiy et al. (2020)](../bibliography.md#dosovitskiy2020) reads the class token in equation 4, $y = \mathrm{LN}(z_L^0)$, and names the two heads. Section 3.2 swaps the head for one that starts from zero. Table 1 has the sizes. Appendix D.3 compares the class token with the mean of the patches, and finds both equally good, given a learning rate of its own each.
+# Section 3.1 of [Dosovitskiy et al. (2020)](../docs/bibliography.md#dosovitskiy2020) reads the class token in equation 4, $y = \mathrm{LN}(z_L^0)$, and names the two heads. Section 3.2 swaps the head for one that starts from zero. Table 1 has the sizes. Appendix D.3 compares the class token with the mean of the patches, and finds both equally good, given a learning rate of its own each.
 #
 # The model is complete, and it knows nothing. Next, [chapter 6](06_cifar10.ipynb) trains it.

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, dataclass, replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,9 @@ def load_state(model: VisionTransformer, state: dict[str, Tensor], origin: str) 
 
 def save_training(path: Path, state: dict[str, Any]) -> None:
     """Write all that a run needs to go on after an epoch."""
-    write_whole(path, lambda file: torch.save(state, file))
+    content = BytesIO()  # torch reports a full disk as something else
+    torch.save(state, content)
+    write_whole(path, lambda file: file.write(content.getbuffer()))
 
 
 def load_training(path: Path) -> dict[str, Any]:

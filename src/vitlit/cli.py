@@ -57,10 +57,10 @@ def train(
     from vitlit.train import train as run_training
 
     changes = _changes(change or [])
-    recipe = recipe_of(preset, seed=seed, **changes)
+    recipe = recipe_of(preset, **{"seed": seed, **changes})
     dataset = datasets.load(data)
     out = records.folder() / (name or f"{preset}-{datetime.now():%Y%m%d-%H%M%S}")
-    command = f"vitlit train --preset {preset} --seed {seed}"
+    command = f"vitlit train --preset {preset} --seed {recipe.seed}"
     command += "".join(f" --set {text}" for text in change or [])
     console.print(f"{preset} on {dataset.title}, {len(dataset.train_images):,} images → {out}")
     run = run_training(recipe, dataset, out, device=_device(device), command=command)
@@ -108,7 +108,7 @@ def predict(
     top: Annotated[int, typer.Option(min=1, help="How many classes to name.")] = 3,
     attention: Annotated[
         Path | None,
-        typer.Option(help="Draw what the class token looks at in the last block, as a PNG."),
+        typer.Option(help="Draw what the last block looks at (its class token, if any), as a PNG."),
     ] = None,
     device: Device = "auto",
 ) -> None:
@@ -175,6 +175,8 @@ def _device(name: str) -> str:
 
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
+    if name.partition(":")[0] not in ("cpu", "cuda"):
+        raise ValueError(f"no device {name!r}; choose cpu, cuda, cuda:N or auto")
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise ValueError(f"device {name!r} is not there; use --device cpu")
     return name
@@ -205,8 +207,9 @@ def _draw_attention(classifier: Any, picture: Any, path: Path) -> None:
     classifier = classifier.to("cpu")
     model = classifier.model
     images = normalize(picture[None], classifier.mean, classifier.std)
-    weights = model.watch(images)[f"attention_{model.config.depth}"][0, :, 0, 1:].detach()
-    maps = weights.unflatten(1, model.positions.grid)
+    weights = model.watch(images)[f"attention_{model.config.depth}"][0].detach()
+    looks = weights[:, 0, 1:] if model.config.pooling == "class" else weights.mean(dim=1)
+    maps = looks.unflatten(1, model.positions.grid)
     labels = ["image", "mean", *(f"head {h}" for h in range(1, len(maps) + 1))]
     figures.overlay(picture, [maps.mean(dim=0), *maps], labels).save(path)
 

@@ -85,7 +85,7 @@ def cpu() -> Recipe:
 PRESETS: dict[str, Callable[[], Recipe]] = {p.__name__: p for p in (smoke, quick, cpu)}
 
 
-def preset(name: str, **changes: Any) -> Recipe:
+def preset(name: str, /, **changes: Any) -> Recipe:
     """A preset by name, with some fields changed.
 
     Raises ValueError on an unknown name or field, or a value of another type.

