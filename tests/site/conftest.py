@@ -1,0 +1,129 @@
+"""The site, built once for all tests, with torch out of reach."""
+
+import gzip
+import http.server
+import importlib.util
+import mimetypes
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from bs4 import BeautifulSoup
+
+ROOT = Path(__file__).absolute().parents[2]
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "chrome")
+FLAGS = (
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+COMPRESSED = {"text/html", "text/css", "text/javascript", "application/json", "image/svg+xml"}
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what a visit to each chapter transfers."""
+    sizes = [
+        value
+        for report in terminalreporter.stats.get("passed", [])
+        for name, value in report.user_properties
+        if name == "transfer"
+    ]
+    if sizes:
+        terminalreporter.section("transferred at a first visit")
+        terminalreporter.write_line("\n".join(sizes))
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the built site. Building it strictly is a test in itself."""
+    spec = importlib.util.spec_from_file_location("site_build", ROOT / "docs/theme/build.py")
+    build = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(build)
+    blocked = tmp_path_factory.mktemp("blocked")
+    (blocked / "torch.py").write_text("raise ImportError('the site is built without torch')\n")
+    folder = tmp_path_factory.mktemp("site")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(blocked), prepend=os.pathsep)
+        build.build(folder, ROOT)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def soups(site: Path) -> dict[str, BeautifulSoup]:
+    """Every page by its path below the site."""
+    return {
+        page.relative_to(site).as_posix(): BeautifulSoup(page.read_bytes(), "html.parser")
+        for page in sorted(site.rglob("*.html"))
+    }
+
+
+@dataclass
+class Server:
+    """Serves the site compressed, as a web server would, and counts the bytes it sends."""
+
+    folder: Path
+    address: str = ""
+    sent: dict[str, int] = field(default_factory=dict)
+
+    def body(self, path: str) -> tuple[bytes, str, bool] | None:
+        """Content, type and whether it is compressed; None where there is no such file."""
+        file = self.folder / path.split("?")[0].lstrip("/")
+        file = file / "index.html" if file.is_dir() else file
+        if not file.is_file():
+            return None
+        kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+        content = file.read_bytes()
+        compress = kind in COMPRESSED
+        return (gzip.compress(content, 6) if compress else content), kind, compress
+
+
+@pytest.fixture(scope="session")
+def server(site: Path) -> Iterator[Server]:
+    """The built site behind a local address."""
+    state = Server(site)
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            found = state.body(self.path)
+            body, kind, compressed = found or (b"", "text/plain", False)
+            self.send_response(200 if found else 404)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            if compressed:
+                self.send_header("Content-Encoding", "gzip")
+            self.end_headers()
+            state.sent[self.path] = len(body)
+            self.wfile.write(body)
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    listening = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=listening.serve_forever, daemon=True)
+    thread.start()
+    state.address = f"http://127.0.0.1:{listening.server_port}"
+    yield state
+    listening.shutdown()
+    listening.server_close()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator["object"]:
+    """Chromium. Where there is none, tests skip; in CI they fail."""
+    from playwright.sync_api import sync_playwright
+
+    program = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    if program is None:
+        message = (
+            f"none of {', '.join(CHROMIUM)} is installed; the pages are not tried in a browser"
+        )
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
+        yield running
+        running.close()
