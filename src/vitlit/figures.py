@@ -413,6 +413,7 @@ def position_maps(
     arrays = [np.asarray(array, dtype=float) for array in maps]
     rows, columns = arrays[0].shape[:2]
     figure, axes = canvas(len(arrays) * inches, inches * rows / columns + 0.55, 1, len(arrays))
+    figure.set_layout_engine("constrained", wspace=0.06)
     for i, (axis, array) in enumerate(zip(axes.flat, arrays, strict=True)):
         framed = np.pad(array, ((0, 0), (0, 0), (0, 1), (0, 1)), constant_values=np.nan)
         tiled = framed.transpose(0, 2, 1, 3).reshape(rows * framed.shape[2], -1)[:-1, :-1]

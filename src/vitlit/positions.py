@@ -22,7 +22,7 @@ class ClassToken(nn.Module):
 
 
 def sincos_positions(grid: tuple[int, int], width: int) -> Float[Tensor, "N D"]:
-    """Fixed positions: sines and cosines of the row, then of the column (appendix D.4, 2-D)."""
+    """Sines and cosines of the row, then of the column (Vaswani et al. 2017, section 3.5)."""
     if width % 4:
         raise ValueError(f"width {width} is no multiple of 4; sincos takes {width + -width % 4}")
     frequencies = 10000 ** -(torch.arange(width // 4, dtype=torch.float64) / (width // 4))

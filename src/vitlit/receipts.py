@@ -42,7 +42,7 @@ class Receipt(tuple[Row, ...]):
 
 
 def randomize_(module: nn.Module, seed: int = 0) -> nn.Module:
-    """Draw every parameter at random, in float64, and switch to evaluation.
+    """Draw every trainable parameter at random, in float64, and switch to evaluation.
 
     Matrices keep their inputs' size; the rest (class token, positions, biases, norm gains)
     is a normal, moved to 1 for norm gains.
@@ -51,6 +51,8 @@ def randomize_(module: nn.Module, seed: int = 0) -> nn.Module:
     module.double().eval()
     for part in module.modules():
         for parameter in part.parameters(recurse=False):
+            if not parameter.requires_grad:
+                continue  # a fixed table of positions is no weight
             noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
             if parameter.dim() > 1:
                 noise /= parameter[0].numel() ** 0.5
