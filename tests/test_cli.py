@@ -1,0 +1,279 @@
+"""The command `vitlit`, from its words to its files and errors."""
+
+import csv
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from rich.console import Console
+from toys import CLASSES, MODEL, dataset
+
+from vitlit import checkpoint, cli, records
+from vitlit.vit import VisionTransformer
+
+TINY = ["--preset", "smoke", *(f"--set=model.{name}={value}" for name, value in MODEL.items())]
+HIDE = """
+import runpy, sys
+
+hidden = "pooch requests sklearn scipy timm jupytext nbformat nbclient IPython ipykernel beartype"
+
+class Without:
+    def __init__(self, finder):
+        self.finder = finder
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in hidden.split():
+            return None
+        return self.finder.find_spec(name, path, target)
+    def __getattr__(self, name):
+        return getattr(self.finder, name)
+
+sys.meta_path[:] = map(Without, sys.meta_path)
+runpy.run_module("vitlit", run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.fixture
+def vitlit(tmp_path, monkeypatch, capsys):
+    """Runs the command in an empty folder; returns its exit code and what it wrote."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("VITLIT_DATA", "VITLIT_MIRRORS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("VITLIT_CACHE", str(tmp_path / "cache"))
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["vitlit", *map(str, words)])
+        monkeypatch.setattr(cli, "console", Console(soft_wrap=True))
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        return end.value.code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder with images, a run on them under runs/, and what the command printed."""
+    root = tmp_path_factory.mktemp("trained")
+    data = dataset(train=30, test=24)
+    for split in ("train", "test"):
+        images, labels = getattr(data, f"{split}_images"), getattr(data, f"{split}_labels")
+        for i, (image, label) in enumerate(zip(images, labels.tolist(), strict=True)):
+            path = root / "toys" / split / CLASSES[label] / f"{i:02}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image.permute(1, 2, 0).numpy()).save(path)
+    # As for a reader who has only what training needs.
+    words = ["train", *TINY, "--data", "toys", "--name", "one", "--set=batch_size=10"]
+    environment = {"HOME": str(root), "OMP_NUM_THREADS": "1"}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("VITLIT_")}
+    (root / "runs").mkdir()
+    command = [sys.executable, "-c", HIDE, *words]
+    ran = subprocess.run(
+        command, cwd=root, env=kept | environment, text=True, capture_output=True, timeout=300
+    )
+    assert ran.returncode == 0, ran.stderr
+    return root, ran
+
+
+def test_training_needs_only_what_it_declares(trained):
+    root, ran = trained
+    assert "smoke on toys, 30 images → " in ran.stdout
+    assert "images/s" in ran.stderr
+    run = records.read(root / "runs" / "one")
+    assert run.summary["preset"] == "smoke"
+    assert run.config["command"].startswith("vitlit train --preset smoke --seed 0 --set model.wid")
+    assert run.config["batch_size"] == 10
+    assert run.weights is not None
+    assert f"{run.summary['test_accuracy']:.2%}" in ran.stdout
+
+
+def test_predict_agrees_with_evaluate_file_by_file(vitlit, trained, tmp_path):
+    root, _ = trained
+    weights = root / "runs" / "one" / "model.safetensors"
+    code, out, _ = vitlit(
+        "evaluate", "--weights", weights, "--data", root / "toys", "--files", "new/files.csv"
+    )
+    assert code == 0
+    with open(tmp_path / "new" / "files.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 24
+    assert all(row["true"] == Path(row["file"]).parent.name for row in rows)
+    right = sum(row["true"] == row["predicted"] for row in rows)
+    assert f"toys: {right} of 24 test images right, {right / 24:.2%}" in out
+    assert right / 24 == records.read(root / "runs" / "one").summary["test_accuracy"]
+
+    images = [root / "toys" / row["file"] for row in rows[:20]]
+    code, out, _ = vitlit("predict", *images, "--weights", weights, "--top", 1)
+    assert code == 0
+    said = [re.fullmatch(r"(.+): (\w+) [\d.]+%", line).groups() for line in out.splitlines()]
+    assert said == [
+        (str(image), row["predicted"]) for image, row in zip(images, rows[:20], strict=True)
+    ]
+
+
+def test_chances_of_all_classes_add_up(vitlit, trained):
+    root, _ = trained
+    weights = root / "runs" / "one" / "model.safetensors"
+    image = next((root / "toys" / "test" / "bee").iterdir())
+    _, out, _ = vitlit("predict", image, "--weights", weights, "--top", 9)
+    chances = dict(re.findall(r"(\w+) ([\d.]+)%", out))
+    assert set(chances) == set(CLASSES)
+    assert sum(map(float, chances.values())) == pytest.approx(100, abs=0.2)
+    assert list(map(float, chances.values())) == sorted(map(float, chances.values()), reverse=True)
+
+
+@pytest.mark.parametrize("pooling", ["class", "mean"])
+def test_attention_of_any_picture_is_drawn(vitlit, trained, tmp_path, pooling):
+    root, _ = trained
+    weights = root / "runs" / "one" / "model.safetensors"
+    if pooling == "mean":
+        classifier = checkpoint.load(weights)
+        config = replace(classifier.model.config, pooling="mean")
+        weights = tmp_path / "mean.safetensors"
+        replace(classifier, model=VisionTransformer(config)).save(weights)
+    picture = tmp_path / "large.jpg"
+    Image.effect_noise((90, 40), 80).save(picture)
+    code, out, _ = vitlit("predict", picture, "--weights", weights, "--attention", "seen.png")
+    assert (code, out.count("\n")) == (0, 1)
+    drawn = Image.open(BytesIO((tmp_path / "seen.png").read_bytes()))
+    assert drawn.format == "PNG"
+    assert drawn.width > 2 * drawn.height
+
+
+def test_the_best_run_on_cifar10_is_taken_by_default(vitlit, trained, tmp_path):
+    root, _ = trained
+    image = next((root / "toys" / "test" / "bee").iterdir())
+    (tmp_path / "runs").mkdir()
+    for name, data, accuracy in (("a", "cifar10-jpeg", 0.5), ("b", "toys", 0.9)):
+        folder = shutil.copytree(root / "runs" / "one", tmp_path / "runs" / name)
+        summary = folder / "summary.json"
+        text = summary.read_text().replace('"data": "toys"', f'"data": "{data}"')
+        summary.write_text(re.sub(r'"test_accuracy": [\d.]+', f'"test_accuracy": {accuracy}', text))
+    assert vitlit("predict", image)[0] == 0
+    shutil.rmtree(tmp_path / "runs" / "a")
+    code, _, err = vitlit("predict", image)
+    assert code == 1
+    assert f"no trained weights under {tmp_path / 'runs'}; give --weights FILE, or train" in err
+
+
+def test_data_says_what_is_there(vitlit, trained):
+    root, _ = trained
+    code, out, _ = vitlit("data", root / "toys")
+    assert code == 0
+    assert "30 train, 24 test" in out
+    assert "3: ant, bee, cat" in out
+
+
+def test_help_names_the_commands(vitlit):
+    code, out, _ = vitlit("--help")
+    assert code == 0
+    assert all(f" {command} " in out for command in ("train", "evaluate", "predict", "data"))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("train --preset gpu3", "no preset 'gpu3'; choose one of smoke, quick, cpu"),
+        ("train --set epochs", "--set 'epochs' has no value; write NAME=VALUE"),
+        ("train --set epoch=3", "a recipe has no epoch; it has ["),
+        ("train --set model.wdth=3", "a model has no wdth; it has ["),
+        ("train --set epochs=many", "epochs is 'many'; it must be of type int"),
+        ("train --set epochs=1.5", "epochs is 1.5; it must be of type int"),
+        ("train --set crop=true", "crop is True; it must be of type int | float"),
+        (
+            "train --set model.head_width=wide",
+            "head_width is 'wide'; it must be of type int | None",
+        ),
+        ("train --set model=3", "model is 3; change its fields, such as model.width"),
+        ("train --set name=x", "a recipe has no name"),
+        ("train --set epochs=0", "epochs is 0; it must be at least 1"),
+        ("train --set optimizer=sgd", "optimizer 'sgd' does not exist; choose one of"),
+        ("train --data TOYS --set model.heads=5", "heads 5 does not divide width 32; choose"),
+        ("train --data TOYS --set model.patch_size=3", "patch_size 3 does not divide the image"),
+        ("train --data TOYS --set model.pooling=max", "pooling 'max' does not exist; choose"),
+        ("train --data TOYS --set holdout=30", "holdout 30 must be less than the 30 images"),
+        ("train --data TOYS --device tpu", "no device 'tpu'; choose cpu, cuda, cuda:N or auto"),
+        ("train --data nowhere", "source is 'nowhere', where nothing is; give the path"),
+        ("train --data TEXT", "text.txt cannot be read"),
+        ("evaluate", "no trained weights under "),
+        ("evaluate --weights nowhere", "no checkpoint nowhere; `vitlit train` writes"),
+        ("evaluate --weights TEXT", "text.txt is no whole safetensors file"),
+        ("evaluate --weights WEIGHTS --data nowhere", "where nothing is"),
+        ("predict nowhere.png --weights WEIGHTS", "nowhere.png cannot be read"),
+        ("predict TEXT --weights WEIGHTS", "text.txt is no readable image"),
+        ("predict a.png b.png --attention c.png", "--attention draws one picture, not 2"),
+        ("data --jpeg 75", "--jpeg QUALITY and --to FOLDER go together; give both or none"),
+        ("data TOYS --jpeg 75 --to new", "toys is not the official CIFAR-10"),
+        ("data TOYS --jpeg 0 --to new", "JPEG quality 0 is not between 1 and 95"),
+    ],
+)
+def test_bad_input_ends_with_one_line_that_says_what_would_do(
+    vitlit, trained, tmp_path, words, message
+):
+    root, _ = trained
+    (tmp_path / "text.txt").write_text("neither weights nor a picture")
+    places = {
+        "TOYS": root / "toys",
+        "TEXT": tmp_path / "text.txt",
+        "WEIGHTS": root / "runs" / "one" / "model.safetensors",
+    }
+    command, *rest = [str(places.get(word, word)) for word in words.split()]
+    code, _, err = vitlit(
+        command, *(["--preset", "smoke"] if rest[:1] == ["--data"] else []), *rest
+    )
+    assert code == 1
+    assert err.startswith("error: ")
+    assert message in err.replace("\n", " ")
+    assert "Traceback" not in err
+    assert {path.name for path in tmp_path.iterdir()} <= {"text.txt", "cache"}
+
+
+def test_wrong_words_are_explained(vitlit):
+    code, _, err = vitlit("predict", "--weight", "x")
+    assert code == 2
+    assert "No such option" in err
+
+
+def test_data_with_other_classes_is_refused(vitlit, trained, tmp_path):
+    root, _ = trained
+    shutil.copytree(root / "toys", tmp_path / "other")
+    for split in ("train", "test"):
+        (tmp_path / "other" / split / "ant").rename(tmp_path / "other" / split / "wasp")
+    weights = root / "runs" / "one" / "model.safetensors"
+    code, _, err = vitlit("evaluate", "--weights", weights, "--data", "other")
+    assert code == 1
+    assert "the model knows the classes ant, bee, cat; other has bee, cat, wasp; evaluate it" in err
+
+
+def test_a_gpu_that_is_not_there_is_refused(vitlit, trained, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    weights = trained[0] / "runs" / "one" / "model.safetensors"
+    code, _, err = vitlit("evaluate", "--weights", weights, "--device", "cuda:1")
+    assert code == 1
+    assert "device 'cuda:1' is not there; use --device cpu" in err
+
+
+def test_a_name_that_is_taken_is_refused_and_kept(vitlit, trained, tmp_path):
+    root, _ = trained
+    shutil.copytree(root / "runs", tmp_path / "runs")
+    before = (tmp_path / "runs" / "one" / "summary.json").read_bytes()
+    code, _, err = vitlit("train", *TINY, "--data", root / "toys", "--name", "one")
+    assert code == 1
+    assert "holds a finished run; give another --name, or move it" in err
+    assert (tmp_path / "runs" / "one" / "summary.json").read_bytes() == before
+
+
+def test_the_seed_may_be_set_like_any_field(vitlit, trained, tmp_path):
+    root, _ = trained
+    words = ["--set=seed=5", "--set=epochs=1", "--data", root / "toys", "--name", "x"]
+    assert vitlit("train", *TINY, *words)[0] == 0
+    run = records.read(tmp_path / "runs" / "x")
+    assert run.summary["seed"] == 5
+    assert run.config["command"].startswith("vitlit train --preset smoke --seed 5")

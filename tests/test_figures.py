@@ -1,0 +1,126 @@
+"""vitlit.figures: arrays in, pictures out."""
+
+import inspect
+from io import BytesIO
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vitlit import figures
+from vitlit.figures import Picture
+
+RANDOM = np.random.default_rng(0)
+RGB = RANDOM.random((3, 8, 12))
+GRAY = RANDOM.random((8, 12))
+MAP = RANDOM.random((2, 3))
+INPUTS = RGB.copy(), GRAY.copy(), MAP.copy()
+RUN = SimpleNamespace(
+    name="cpu", metrics={"epoch": [1, 2], "train_loss": [2.0, 1.0], "test_accuracy": [0.2, 0.4]}
+)
+DRAWN = {
+    "images": lambda: figures.images([RGB, GRAY], ["a", "b"]),
+    "images in rows": lambda: figures.images([RGB] * 5, columns=2),
+    "patch_grid": lambda: figures.patch_grid(RGB, 4, lit=[1], numbers=True),
+    "pipeline": lambda: figures.pipeline("encoder"),
+    "heatmaps": lambda: figures.heatmaps([GRAY, GRAY], ["a", "b"], bar=True),
+    "heatmaps, signed": lambda: figures.heatmaps([GRAY - 1], signed=True, shared=False),
+    "matrix": lambda: figures.matrix(GRAY, "x", "y"),
+    "matrix of numbers": lambda: figures.matrix(GRAY[:3, :3], ticks="abc", numbers=".1f"),
+    "confusion": lambda: figures.confusion([[3, 1], [0, 4]], ["cat", "dog"]),
+    "lines": lambda: figures.lines({"a": ([1, 2], [3, 4]), "b": ([1, 2], [1, 9])}, "x", "y"),
+    "lines, logarithmic": lambda: figures.lines({"a": ([1, 2], [3, 4])}, "x", "y", True, True),
+    "bars": lambda: figures.bars({"a": 1.0, "b": 2.0}, "x", {"a": 0.1, "b": 0.2}, lit=["a"]),
+    "overlay": lambda: figures.overlay(RGB, [MAP], ["image", "head 1"]),
+    "overlay on gray": lambda: figures.overlay(GRAY, [MAP]),
+    "curves": lambda: figures.curves([RUN]),
+}
+
+
+@pytest.mark.parametrize("name", list(DRAWN))
+def test_a_figure_is_a_small_transparent_png_and_the_same_every_time(name):
+    picture = DRAWN[name]()
+    image = Image.open(BytesIO(picture.png))
+    assert image.format == "PNG"
+    assert len(picture.png) < 60_000
+    rgba = np.asarray(image.convert("RGBA"))
+    assert (rgba[..., 3] == 0).any()
+    assert rgba[rgba[..., 3] > 0].std() > 5
+    assert picture.png == DRAWN[name]().png
+    assert all(map(np.array_equal, (RGB, GRAY, MAP), INPUTS))
+
+
+def test_jupyter_shows_a_picture_at_the_size_of_the_page(tmp_path):
+    picture = figures.pipeline("head")
+    content, size = picture._repr_png_()
+    assert content == picture.png
+    width, height = Image.open(BytesIO(content)).size
+    assert size == {"width": width * 96 // figures.DPI, "height": height * 96 // figures.DPI}
+    assert repr(picture) == f"<Picture {size['width']}×{size['height']}>"
+    picture.save(tmp_path / "head.png")
+    assert (tmp_path / "head.png").read_bytes() == content
+
+
+def test_another_part_is_lit_in_every_pipeline():
+    drawn = [figures.pipeline(part).png for part in ("patches", "head", None)]
+    assert len(set(drawn)) == len(drawn)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        (RGB * 255).astype(np.uint8),
+        RGB,
+        RGB.transpose(1, 2, 0),
+        RGB.astype(np.float32),
+    ],
+    ids=["bytes", "C×H×W", "H×W×C", "float32"],
+)
+def test_any_form_of_an_image_is_understood(image):
+    shown = figures.picture_of(image)
+    assert shown.shape == (8, 12, 3)
+    np.testing.assert_allclose(shown, RGB.transpose(1, 2, 0), atol=1 / 255)
+
+
+def test_gray_images_lose_their_channel_and_values_are_cut_off():
+    assert figures.picture_of(GRAY[None]).shape == (8, 12)
+    assert figures.picture_of(GRAY[..., None]).shape == (8, 12)
+    assert figures.picture_of(np.array([[-1.0, 2.0]])).tolist() == [[0.0, 1.0]]
+
+
+def test_chelsea_is_a_square_cat():
+    whole, small = figures.chelsea(), figures.chelsea(32)
+    assert (whole.shape, small.shape) == ((3, 300, 300), (3, 32, 32))
+    assert whole.dtype == small.dtype == np.uint8
+    np.testing.assert_allclose(whole.mean((1, 2)), small.mean((1, 2)), atol=2)
+    red, green, blue = whole.mean((1, 2))
+    assert red > green > blue
+
+
+def test_colors_can_be_read_on_a_light_and_on_a_dark_page():
+    def luminance(color):
+        channels = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+        return np.dot(linear, (0.2126, 0.7152, 0.0722))
+
+    def contrast(a, b):
+        light, dark = sorted((luminance(a), luminance(b)), reverse=True)
+        return (light + 0.05) / (dark + 0.05)
+
+    for page in ("#ffffff", "#000000"):
+        assert contrast(figures.INK, page) >= 4
+        assert all(contrast(color, page) >= 3 for color in figures.COLORS)
+
+
+def test_figures_are_documented():
+    for name, function in inspect.getmembers(figures, inspect.isfunction):
+        if function.__module__ == figures.__name__ and not name.startswith("_"):
+            assert function.__doc__, name
+
+
+def test_a_picture_has_no_more_colors_than_asked_for():
+    figure, axes = figures.canvas(1.0, 1.0)
+    axes[0, 0].imshow(RANDOM.random((20, 20, 3)))
+    image = Image.open(BytesIO(Picture(figure, colors=16).png)).convert("RGBA")
+    assert len(image.getcolors(1 << 20)) <= 16

@@ -1,0 +1,118 @@
+"""vitlit.records: what a run leaves, and what is refused."""
+
+import json
+import os
+import re
+
+import numpy as np
+import pytest
+
+from vitlit import records
+
+ROWS = [{"epoch": 1, "train_loss": 2.0}, {"epoch": 2, "train_loss": 1.5}]
+
+
+def write(path, accuracy=0.5):
+    records.write(
+        path,
+        config={"seed": 0},
+        environment={"cores": 2},
+        data={"name": "grüße"},
+        summary={"test_accuracy": accuracy},
+        rows=ROWS,
+        positions=np.zeros((3, 5, 4), dtype=np.float32),
+    )
+    return path
+
+
+def test_what_is_written_can_be_read(tmp_path):
+    run = records.read(write(tmp_path / "runs" / "one"))
+    assert (run.name, run.path) == ("one", tmp_path / "runs" / "one")
+    assert (run.config, run.environment) == ({"seed": 0}, {"cores": 2})
+    assert (run.data, run.summary) == ({"name": "grüße"}, {"test_accuracy": 0.5})
+    assert run.metrics == {"epoch": [1, 2], "train_loss": [2.0, 1.5]}
+    assert np.load(run.path / "positions.npz")["positions"].shape == (3, 5, 4)
+
+
+def test_files_are_small_and_legible(tmp_path):
+    write(tmp_path)
+    assert (tmp_path / "metrics.csv").read_bytes() == b"epoch,train_loss\n1,2.0\n2,1.5\n"
+    assert (tmp_path / "data.json").read_text(encoding="utf-8") == '{\n  "name": "grüße"\n}\n'
+    assert np.load(tmp_path / "positions.npz")["positions"].dtype == np.float16
+
+
+def test_a_run_knows_whether_its_weights_are_here(tmp_path):
+    run = records.read(write(tmp_path))
+    assert run.weights is None
+    (tmp_path / "model.safetensors").touch()
+    assert run.weights == tmp_path / "model.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("summary.json", None),
+        ("config.json", "{"),
+        ("data.json", ""),
+        ("metrics.csv", None),
+        ("metrics.csv", ""),
+        ("metrics.csv", "epoch,train_loss\n"),
+        ("metrics.csv", "epoch,train_loss\n1,low\n"),
+        ("metrics.csv", "epoch,train_loss\n1\n"),
+    ],
+)
+def test_a_damaged_record_is_named(tmp_path, file, content):
+    write(tmp_path)
+    if content is None:
+        (tmp_path / file).unlink()
+    else:
+        (tmp_path / file).write_text(content)
+    with pytest.raises(ValueError, match=rf"{re.escape(str(tmp_path / file))} (cannot|is missing)"):
+        records.read(tmp_path)
+
+
+def test_finished_runs_are_found_best_first(tmp_path):
+    for name, accuracy in (("a", 0.3), ("b", 0.9), ("c", 0.6)):
+        write(tmp_path / name, accuracy)
+    (tmp_path / "unfinished").mkdir()
+    (tmp_path / "unfinished" / "training.pt").touch()
+    assert [run.name for run in records.find(tmp_path)] == ["b", "c", "a"]
+    assert records.find(tmp_path / "nothing") == []
+
+
+def test_runs_are_those_of_the_nearest_folder_above(tmp_path, monkeypatch):
+    below = tmp_path / "notebooks" / "deep"
+    below.mkdir(parents=True)
+    monkeypatch.chdir(below)
+    assert records.folder() == below / "runs"
+    write(tmp_path / "runs" / "one")
+    assert records.folder() == tmp_path / "runs"
+    assert [run.name for run in records.find()] == ["one"]
+
+
+@pytest.mark.parametrize("full_after", range(6))
+def test_a_disk_that_fills_up_leaves_no_half_record(tmp_path, monkeypatch, full_after):
+    synced = []
+
+    def fsync(handle):
+        if len(synced) == full_after:
+            raise OSError(28, "No space left on device")
+        synced.append(handle)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fsync)
+        with pytest.raises(OSError, match=r"cannot be written \(No space left on device\)"):
+            write(tmp_path / "one")
+    assert records.find(tmp_path) == []
+    assert len(os.listdir(tmp_path / "one")) == full_after
+    write(tmp_path / "one")
+    assert len(records.find(tmp_path)) == 1
+
+
+def test_the_environment_says_what_ran(tmp_path, monkeypatch):
+    environment = records.environment()
+    assert environment["cores"] == os.cpu_count()
+    assert {"vitlit", "torch", "torchvision", "numpy"} == set(environment["versions"])
+    json.dumps(environment)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert records.environment()["commit"] is None

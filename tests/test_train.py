@@ -1,0 +1,489 @@
+"""vitlit.train: what is learned, what is decayed, what a run leaves, and how it goes on."""
+
+import csv
+import json
+import math
+import os
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+import torch
+from toys import CLASSES, dataset, recipe
+
+from vitlit import checkpoint, records
+from vitlit import train as training
+from vitlit.encoder import Encoder
+from vitlit.train import (
+    batches_of,
+    classifier_for,
+    evaluate,
+    fewer_patches,
+    optimizers_for,
+    rate_at,
+    split,
+    steps_an_epoch,
+)
+
+FILES = {
+    "config.json", "metrics.csv", "positions.npz", "environment.json", "data.json",
+    "summary.json", "model.safetensors",
+}  # fmt: skip
+
+
+def train(recipe, data, out, **how):
+    return training.train(recipe, data, out, progress=False, **how)
+
+
+def weights_of(folder):
+    return checkpoint.load(folder / "model.safetensors").model.state_dict()
+
+
+def same_weights(a, b):
+    a, b = weights_of(a), weights_of(b)
+    return all(torch.equal(a[name], b[name]) for name in a | b)
+
+
+# Learning
+
+
+def test_the_first_loss_is_ln_of_the_number_of_classes(tmp_path):
+    run = train(recipe(epochs=1, batch_size=24), dataset(24), tmp_path)
+    assert run.metrics["train_loss"] == [pytest.approx(math.log(3), rel=1e-6)]
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_one_batch_can_be_learned_by_heart(tmp_path, optimizer):
+    random = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (12, 3, 8, 8), dtype=torch.uint8, generator=random)
+    labels = torch.randint(0, 3, (12,), generator=random)
+    data = replace(
+        dataset(), train_images=images.repeat(8, 1, 1, 1), train_labels=labels.repeat(8),
+        test_images=images, test_labels=labels, test_files=tuple("abcdefghijkl"), flip=False,
+    )  # fmt: skip
+    settings = {"crop": 0.0, "label_smoothing": 0.0, "learning_rate": 0.01}
+    run = train(recipe(epochs=6, batch_size=12, optimizer=optimizer, **settings), data, tmp_path)
+    assert run.metrics["test_loss"][-1] < 0.1
+    assert run.summary["test_accuracy"] == 1
+    assert np.trace(run.summary["confusion"]) == 12
+
+
+def test_it_learns_what_can_be_learned_and_reports_the_last_epoch(tmp_path):
+    run = train(recipe(epochs=8), dataset(), tmp_path)
+    assert run.metrics["train_loss"][-1] < run.metrics["train_loss"][0]
+    assert run.summary["test_accuracy"] == run.metrics["test_accuracy"][-1] > 0.8
+
+
+def test_bfloat16_leaves_weights_in_float32(tmp_path):
+    run = train(recipe(precision="bf16"), dataset(), tmp_path)
+    assert all(math.isfinite(loss) for loss in run.metrics["train_loss"])
+    assert {t.dtype for t in weights_of(tmp_path).values()} == {torch.float32}
+
+
+def test_progress_shows_rate_and_accuracy(tmp_path, capsys):
+    training.train(recipe(), dataset(), tmp_path)
+    assert " images/s, epoch 3" in capsys.readouterr().err
+
+
+# Fewer patches
+
+
+def inputs_of_the_encoder(model, images):
+    seen = []
+    hook = model.encoder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    model(images)
+    hook.remove()
+    return seen[0]
+
+
+@pytest.mark.parametrize("pooling", ["class", "mean"])
+def test_fewer_patches_enter_each_with_its_position_and_the_class_token_first(pooling):
+    settings = recipe(model={"pooling": pooling, "patch_size": 2})
+    model = classifier_for(settings, dataset(), dataset().train_images).model
+    images = torch.randn(6, 3, 8, 8)
+    extra = int(pooling == "class")
+    whole = inputs_of_the_encoder(model, images)
+    torch.manual_seed(0)
+    with fewer_patches(model, 0.5):
+        some = inputs_of_the_encoder(model, images)
+    assert some.shape == (6, extra + 8, 16)
+    same = (some[:, :, None] == whole[:, None]).all(-1)
+    assert same.any(-1).all()
+    chosen = same.int().argmax(-1)
+    assert all(len(set(row)) == extra + 8 for row in chosen.tolist())
+    assert len(set(map(frozenset, chosen.tolist()))) > 1
+    if extra:
+        assert chosen[:, 0].tolist() == [0] * 6
+    assert torch.equal(inputs_of_the_encoder(model, images), whole)
+
+
+def test_all_patches_are_back_after_an_error():
+    model = classifier_for(recipe(), dataset(), dataset().train_images).model
+    with pytest.raises(RuntimeError), fewer_patches(model, 0.5):
+        raise RuntimeError
+    assert inputs_of_the_encoder(model, torch.randn(2, 3, 8, 8)).shape == (2, 5, 16)
+
+
+def test_patches_are_left_out_in_the_first_epochs_only_and_never_in_tests(tmp_path, monkeypatch):
+    seen = []
+    forward = Encoder.forward
+
+    def note(self, tokens):
+        seen.append((self.training, tokens.shape[1]))
+        return forward(self, tokens)
+
+    monkeypatch.setattr(Encoder, "forward", note)
+    train(recipe(keep=0.5, keep_epochs=2), dataset(), tmp_path)
+    trained = [tokens for training, tokens in seen if training]
+    assert trained == [3] * 6 + [5] * 3
+    assert {tokens for training, tokens in seen if not training} == {5}
+
+
+# Optimizers
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+@pytest.mark.parametrize("model", [{}, {"head": "mlp"}, {"pooling": "mean"}])
+def test_matrices_decay_and_nothing_else(optimizer, model):
+    settings = recipe(optimizer=optimizer, weight_decay=0.3, model=model)
+    network = classifier_for(settings, dataset(), dataset().train_images).model
+    decay = {
+        parameter: group["weight_decay"]
+        for chosen in optimizers_for(network, settings)
+        for group in chosen.param_groups
+        for parameter in group["params"]
+    }
+    names = {name: decay.pop(parameter) for name, parameter in network.named_parameters()}
+    assert not decay
+    matrices = {name for name, value in names.items() if value == 0.3}
+    layers = ["attention.qkv", "attention.out", "mlp.grow", "mlp.shrink"]
+    expected = {f"encoder.blocks.{i}.{layer}.weight" for i in range(2) for layer in layers}
+    expected |= {"embedding.projection.weight"}
+    expected |= (
+        {"head.hidden.weight", "head.output.weight"} if model.get("head") else {"head.weight"}
+    )
+    assert matrices == expected
+    assert {names[name] for name in names if name not in matrices} == {0.0}
+    assert "positions.table" in names
+    assert ("class_token.token" in names) == ("pooling" not in model)
+
+
+def test_muon_moves_the_matrices_of_the_blocks_and_adamw_the_rest():
+    settings = recipe(optimizer="muon")
+    network = classifier_for(settings, dataset(), dataset().train_images).model
+    adamw, muon = optimizers_for(network, settings)
+    by_muon = {parameter for group in muon.param_groups for parameter in group["params"]}
+    by_adamw = {parameter for group in adamw.param_groups for parameter in group["params"]}
+    assert by_muon | by_adamw == set(network.parameters())
+    assert not by_muon & by_adamw
+    assert by_muon == {p for p in network.encoder.blocks.parameters() if p.dim() == 2}
+    assert {group["lr"] for group in muon.param_groups} == {settings.muon_learning_rate}
+    assert {group["lr"] for group in adamw.param_groups} == {settings.learning_rate}
+
+
+def test_fixed_positions_are_left_alone(tmp_path):
+    settings = recipe(model={"positions": "sincos"})
+    start = classifier_for(settings, dataset(), dataset().train_images).model
+    run = train(settings, dataset(), tmp_path)
+    assert torch.equal(weights_of(tmp_path)["positions.table"], start.positions.table)
+    learned = sum(p.numel() for p in start.parameters()) - start.positions.table.numel()
+    assert run.summary["parameters"] == learned
+
+
+def test_the_rate_rises_in_a_straight_line_and_falls_in_half_a_cosine():
+    rates = [rate_at(step, 100, 0.1) for step in range(101)]
+    assert rates[:10] == pytest.approx([(step + 1) / 10 for step in range(10)])
+    assert rates[10:] == pytest.approx(
+        [(1 + math.cos(math.pi * step / 90)) / 2 for step in range(91)]
+    )
+    assert max(rates) == 1
+    assert rates[55] == pytest.approx(0.5)
+    assert rates[100] == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize(("steps", "warmup"), [(1, 0.1), (2, 0.0), (3, 1.0), (5, 0.5)])
+def test_the_rate_stays_between_0_and_1_in_short_runs(steps, warmup):
+    rates = [rate_at(step, steps, warmup) for step in range(steps)]
+    assert all(0 < rate <= 1 for rate in rates)
+
+
+# Batches
+
+
+def test_an_epoch_has_full_batches_of_different_images_with_their_labels():
+    data = dataset(22)
+    settings = recipe(crop=0.0)
+    batches = list(batches_of(data.train_images, data.train_labels, settings, False, 0))
+    assert [len(images) for images, _ in batches] == [8, 8]
+    images = torch.cat([images for images, _ in batches])
+    labels = torch.cat([labels for _, labels in batches])
+    found = [(data.train_images == image).flatten(1).all(1).nonzero().item() for image in images]
+    assert len(set(found)) == 16
+    assert torch.equal(data.train_labels[found], labels)
+
+
+def test_an_image_is_augmented_alike_in_batches_of_any_size():
+    data = dataset(24)
+    large, small = (
+        list(batches_of(data.train_images, data.train_labels, recipe(batch_size=n), True, 2))
+        for n in (12, 4)
+    )
+    for which in (0, 1):
+        together = [torch.cat([batch[which] for batch in batches]) for batches in (large, small)]
+        assert torch.equal(*together)
+
+
+def test_every_epoch_and_every_seed_is_another():
+    data = dataset()
+    firsts = [
+        next(batches_of(data.train_images, data.train_labels, recipe(seed=seed), True, epoch))[0]
+        for seed, epoch in [(0, 0), (0, 1), (1, 0)]
+    ]
+    assert not torch.equal(firsts[0], firsts[1])
+    assert not torch.equal(firsts[0], firsts[2])
+
+
+def test_images_that_do_not_fill_a_batch_make_one():
+    data = dataset(5)
+    batches = list(batches_of(data.train_images, data.train_labels, recipe(), True, 0))
+    assert [len(images) for images, _ in batches] == [5]
+    assert [steps_an_epoch(recipe(), n) for n in (5, 8, 15, 16)] == [1, 1, 1, 2]
+
+
+# Repeating
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tmp_path):
+    settings = recipe(model={"dropout": 0.2})
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        train(replace(settings, seed=seed), dataset(), tmp_path / name)
+    assert same_weights(tmp_path / "a", tmp_path / "b")
+    assert not same_weights(tmp_path / "a", tmp_path / "c")
+
+
+class PowerCut(BaseException):
+    """Ends a run like a plug that is pulled: nothing catches it."""
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+@pytest.mark.parametrize("batch", [0, 1], ids=["between epochs", "inside an epoch"])
+def test_an_interrupted_run_ends_as_if_nothing_had_happened(
+    tmp_path, monkeypatch, optimizer, batch
+):
+    settings = recipe(optimizer=optimizer, model={"dropout": 0.2, "stochastic_depth": 0.2})
+
+    def cut(images, labels, recipe, flip, epoch):
+        for i, pair in enumerate(batches_of(images, labels, recipe, flip, epoch)):
+            if (epoch, i) == (2, batch):
+                raise PowerCut
+            yield pair
+
+    whole = train(settings, dataset(), tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "batches_of", cut)
+        with pytest.raises(PowerCut):
+            train(settings, dataset(), tmp_path / "cut")
+    assert {path.name for path in (tmp_path / "cut").iterdir()} == {"training.pt"}
+    torch.manual_seed(99)
+    resumed = train(settings, dataset(), tmp_path / "cut")
+
+    assert_same_runs(whole, resumed)
+
+
+def test_a_run_that_ends_while_it_saves_goes_on_from_the_state_before(tmp_path, monkeypatch):
+    whole = train(recipe(), dataset(), tmp_path / "whole")
+    saves = []
+
+    def fail_the_second_time(path, state):
+        saves.append(path)
+        if len(saves) == 2:
+            monkeypatch.setattr(os, "fsync", no_space)
+        checkpoint.save_training(path, state)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "save_training", fail_the_second_time)
+        with pytest.raises(OSError, match="No space left"):
+            train(recipe(), dataset(), tmp_path / "full")
+    monkeypatch.undo()
+    assert {path.name for path in (tmp_path / "full").iterdir()} == {"training.pt"}
+    assert_same_runs(whole, train(recipe(), dataset(), tmp_path / "full"))
+
+
+def no_space(*_):
+    raise OSError(28, "No space left on device")
+
+
+def assert_same_runs(a, b):
+    """All that two runs left is equal, but for the time they took."""
+    assert same_weights(a.path, b.path)
+    assert {**a.metrics, "seconds": []} == {**b.metrics, "seconds": []}
+    assert {**a.summary, "train_seconds": 0} == {**b.summary, "train_seconds": 0}
+    tables = [np.load(run.path / "positions.npz")["positions"] for run in (a, b)]
+    assert np.array_equal(*tables)
+    for run in (a, b):
+        assert {path.name for path in run.path.iterdir()} == FILES
+        assert run.metrics["seconds"] == sorted(run.metrics["seconds"])
+
+
+def test_a_finished_run_is_not_written_over(tmp_path):
+    train(recipe(), dataset(), tmp_path)
+    before = (tmp_path / "model.safetensors").read_bytes()
+    with pytest.raises(FileExistsError, match="holds a finished run; give another --name"):
+        train(recipe(seed=1), dataset(), tmp_path)
+    assert (tmp_path / "model.safetensors").read_bytes() == before
+
+
+@pytest.fixture
+def unfinished(tmp_path, monkeypatch):
+    """A folder with a run that was cut off in its second epoch."""
+
+    def cut(images, labels, recipe, flip, epoch):
+        if epoch == 1:
+            raise PowerCut
+        yield from batches_of(images, labels, recipe, flip, epoch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "batches_of", cut)
+        with pytest.raises(PowerCut):
+            train(recipe(), dataset(), tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"seed": 1}, "seed"),
+        ({"epochs": 4, "learning_rate": 1e-3}, "epochs, learning_rate"),
+        ({"model": {"width": 32}}, "model"),
+    ],
+)
+def test_an_unfinished_run_of_another_recipe_is_refused(unfinished, changes, named):
+    state = (unfinished / "training.pt").read_bytes()
+    message = f"unfinished run with another {named}; repeat its command to finish it, or .* --name"
+    with pytest.raises(ValueError, match=message):
+        train(recipe(**changes), dataset(), unfinished)
+    assert (unfinished / "training.pt").read_bytes() == state
+
+
+def test_an_unfinished_run_on_other_data_is_refused(unfinished):
+    with pytest.raises(ValueError, match="unfinished run with another data"):
+        train(recipe(), dataset(seed=1), unfinished)
+
+
+def test_a_damaged_state_is_refused(unfinished):
+    state = unfinished / "training.pt"
+    state.write_bytes(state.read_bytes()[:-50])
+    with pytest.raises(checkpoint.CheckpointError, match=r"training.pt is damaged .*; delete it"):
+        train(recipe(), dataset(), unfinished)
+
+
+# The record
+
+
+def test_the_record_is_complete(tmp_path):
+    settings = recipe(seed=3, model={"dropout": 0.1})
+    data = dataset()
+    returned = train(settings, data, tmp_path / "run", command="vitlit train --seed 3")
+    run = records.read(tmp_path / "run")
+    assert run == returned
+    assert {path.name for path in run.path.iterdir()} == FILES
+
+    assert run.config["command"] == "vitlit train --seed 3"
+    assert {name: run.config[name] for name in asdict(settings)} == asdict(settings)
+    assert run.config["vit"]["image_size"] == [8, 8]
+    assert run.config["vit"]["dropout"] == 0.1
+    assert {
+        "commit",
+        "python",
+        "versions",
+        "system",
+        "processor",
+        "cores",
+        "threads",
+        "gpu",
+    } == set(run.environment)
+    assert {"torch", "torchvision", "numpy"} <= set(run.environment["versions"])
+    assert run.environment["gpu"] is None
+    assert run.data == data.summary()
+    assert run.data["counts"] == {"train": 24, "test": 11}
+
+    with open(run.path / "metrics.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    assert set(run.metrics) == {
+        "epoch", "train_loss", "test_loss", "test_accuracy", "learning_rate", "seconds",
+    }  # fmt: skip
+    positions = np.load(run.path / "positions.npz")["positions"]
+    assert positions.shape == (4, 5, 16)
+    assert positions.dtype == np.float16
+    last = weights_of(run.path)["positions.table"]
+    np.testing.assert_allclose(positions[-1], last, atol=1e-3)
+
+    summary = run.summary
+    assert summary == json.loads((run.path / "summary.json").read_text())
+    assert (summary["preset"], summary["variant"], summary["seed"]) == ("custom", "", 3)
+    assert (summary["data"], summary["data_title"]) == ("toys", "toys")
+    assert (summary["tested_on"], summary["tested"]) == ("test images", 11)
+    assert (summary["device"], summary["epochs"]) == ("cpu", 3)
+    assert summary["train_seconds"] == run.metrics["seconds"][-1] > 0
+
+
+def test_the_summary_says_what_the_stored_weights_do(tmp_path):
+    data = dataset()
+    summary = train(recipe(), data, tmp_path).summary
+    classifier = checkpoint.load(tmp_path / "model.safetensors")
+    assert classifier.classes == CLASSES
+    assert classifier.trained_on == "toys"
+    assert summary["parameters"] == sum(p.numel() for p in classifier.model.parameters())
+    result = evaluate(classifier, data.test_images, data.test_labels)
+    assert summary["test_accuracy"] == result.accuracy
+    assert summary["test_loss"] == pytest.approx(result.loss, rel=1e-5)
+    confusion = np.zeros((3, 3), dtype=int)
+    for true, predicted in zip(data.test_labels, result.predictions, strict=True):
+        confusion[true, predicted] += 1
+    assert summary["confusion"] == confusion.tolist()
+    for k, name in enumerate(CLASSES):
+        assert summary["per_class"][name] == confusion[k, k] / confusion[k].sum()
+
+
+def test_the_model_learns_statistics_of_training_images_only(tmp_path):
+    data = dataset()
+    train(recipe(epochs=1), replace(data, test_images=data.test_images // 2), tmp_path)
+    classifier = checkpoint.load(tmp_path / "model.safetensors")
+    pixels = data.train_images.numpy()
+    np.testing.assert_allclose(classifier.mean, pixels.mean((0, 2, 3)), rtol=1e-5)
+    np.testing.assert_allclose(classifier.std, pixels.std((0, 2, 3)), rtol=1e-5)
+
+
+# Holding images back
+
+
+def test_held_back_images_are_of_the_training_set_and_not_trained_on():
+    data = dataset(24)
+    images, labels, tests, test_labels = split(recipe(holdout=7), data)
+    assert (len(images), len(tests)) == (17, 7)
+    together = torch.cat([images, tests]).flatten(1).tolist()
+    assert sorted(together) == sorted(data.train_images.flatten(1).tolist())
+    for pictures, names in ((images, labels), (tests, test_labels)):
+        brightness = pictures.float().mean((1, 2, 3))
+        assert torch.equal((brightness // 60).long(), names)
+
+
+def test_the_same_images_are_held_back_whatever_the_seed():
+    first, second = (split(recipe(holdout=7, seed=seed), dataset(24))[2] for seed in (0, 1))
+    assert torch.equal(first, second)
+
+
+def test_tuning_leaves_the_test_images_untouched(tmp_path):
+    data = dataset()
+    other = replace(data, test_images=255 - data.test_images, test_labels=data.test_labels.flip(0))
+    runs = [train(recipe(holdout=6), d, tmp_path / name) for name, d in (("a", data), ("b", other))]
+    assert_same_runs(*runs)
+    assert runs[0].summary["tested_on"] == "6 training images"
+    assert runs[0].summary["tested"] == 6
+
+
+@pytest.mark.parametrize("holdout", [24, 30, -1])
+def test_holding_back_everything_is_refused(holdout):
+    with pytest.raises(ValueError, match=f"holdout {holdout} must be less than the 24 images"):
+        split(recipe(holdout=holdout), dataset(24))
