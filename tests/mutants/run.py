@@ -1,6 +1,6 @@
 """Plants known mistakes in copies of src/ and shows which test notices each.
 
-`python tests/mutants/run.py [PART OF A NAME ...]` copies src/ to a temporary folder for each
+`python -m tests.mutants [PART OF A NAME ...]` copies src/ to a temporary folder for each
 *.mutant file here, applies the file, and runs the tests as they are against the copy. It exits
 with 1 if a mistake goes unnoticed, or if the tests fail on a copy without a mistake.
 
@@ -141,7 +141,3 @@ def main(parts: list[str]) -> int:
     for mutant in survivors:
         print(f"{mutant.name}: {mutant.mistake} ({mutant.source})")
     return int(bool(survivors or sound.result()))
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
