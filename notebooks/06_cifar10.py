@@ -36,7 +36,7 @@ figures.pipeline("all")
 # %% [markdown]
 # ## The data {#data}
 #
-# CIFAR-10 holds 60,000 colour pictures of $32 \times 32$ pixels in ten classes, 5,000 a class for training and 1,000 for testing.
+# CIFAR-10 holds 60,000 color pictures of $32 \times 32$ pixels in ten classes, 5,000 a class for training and 1,000 for testing.
 #
 # `data.load` finds them where the variable `VITLIT_DATA` points: an image folder or an archive of one. Without it, the official archive is downloaded once (163 MB) and checked. Nothing stands in for the real pictures unless you ask for it by name, so the first line of the output says what was loaded.
 
@@ -135,11 +135,17 @@ assert torch.equal(once.predictions, again.predictions)
 #
 # A ViT has no idea that a cat moved by two pixels is the same cat. It has to be told. So it never sees a picture twice in the same way: each time it is moved by up to an eighth of its width, and mirrored half the time.
 #
-# The random numbers of an epoch are drawn at once, a row a picture.
+# The functions below are the module's own, revealed as before.
 
 # %%
 from vitlit.augment import crop_and_flip, draw
+from vitlit.mimetic import biased_identity, mimetic_
+from vitlit.muon import orthogonalize
 from vitlit.reveal import reveal
+from vitlit.train import fewer_patches, optimizers_for, rate_at, train_epoch
+
+# %% [markdown]
+# The random numbers of an epoch are drawn at once, a row a picture. So what happens to a picture does not depend on the batch it lands in.
 
 # %% tags=["reveal"]
 reveal(draw)
@@ -149,6 +155,9 @@ reveal(draw)
 
 # %% tags=["reveal"]
 reveal(crop_and_flip)
+
+# %% [markdown]
+# One picture goes through it eight times, each time with other random numbers.
 
 # %%
 one = pictures.train_images[chosen[3]][None].expand(8, -1, -1, -1)
@@ -163,13 +172,13 @@ figures.images(crop_and_flip(one, shifts, flips, pad), columns=8, inches=0.9)
 # %% [markdown]
 # ## The recipe {#recipe}
 #
-# **Learning rate.** The first steps are small, because the gradients of a fresh Transformer say little. Then the rate falls along half a cosine, so that the end is a settling down.
-
-# %%
-from vitlit.train import optimizers_for, rate_at, train_epoch
+# Five ingredients make up the recipe of the longer run. First, the **learning rate**. The first steps are small, because the gradients of a fresh Transformer say little. Then the rate falls along half a cosine, so that the end is a settling down.
 
 # %% tags=["reveal"]
 reveal(rate_at)
+
+# %% [markdown]
+# Drawn over a run of 1,000 steps:
 
 # %%
 steps = range(0, 1000)
@@ -181,7 +190,7 @@ figures.lines({"AdamW": (steps, curve)}, "step", "learning rate", height=2.2)
 # **Figure 6.5.** The learning rate over a run of 1,000 steps.
 
 # %% [markdown]
-# **Two optimizers.** AdamW moves every weight on its own scale. It takes the vectors, the embedding and the head. Weight decay pulls matrices towards zero; biases and norm gains are left alone, since they have no size that could run away with others'.
+# Second, **two optimizers**. AdamW moves every weight on its own scale. It takes the vectors, the embedding and the head. Weight decay pulls matrices towards zero; biases and norm gains are left alone, since they have no size that could run away with others'.
 #
 # **Muon** takes the matrices inside the blocks. It treats a matrix as what it is: a map from one space to another.
 
@@ -191,11 +200,11 @@ reveal(optimizers_for)
 # %% [markdown]
 # A gradient matrix is lopsided: a few directions are strong, most are weak. Muon keeps the directions and makes them about equally strong. Five rounds of a polynomial in the matrix do it, without ever computing a singular value.
 
-# %%
-from vitlit.muon import orthogonalize
-
 # %% tags=["reveal"]
 reveal(orthogonalize)
+
+# %% [markdown]
+# Here is a real gradient, that of the first block's MLP, before and after.
 
 # %%
 loss = F.cross_entropy(model(batch), labels.flip(0))
@@ -213,7 +222,37 @@ figures.lines({n: (ranks, v) for n, v in values.items()}, "rank", "singular valu
 # **Figure 6.6.** Singular values of one gradient, as it is and after Muon. The weak directions get their say.
 
 # %% [markdown]
-# **The rest.** *Label smoothing* asks for a little less than certainty: a tenth of the probability is spread evenly over all classes. *Clipping* shortens a gradient that is longer than 1. All of it fits into one loop.
+# Third, a better **start**. The paper's code begins with random matrices. In trained Transformers two products of matrices are not random at all: what a head compares, $W_q^\top W_k$, resembles the identity, and what it returns, $W_{out} W_v$, minus the identity. [Trockman and Kolter (2023)](../docs/bibliography.md#trockman2023) begin there.
+
+# %% tags=["reveal"]
+reveal(mimetic_)
+
+# %% [markdown]
+# Each product is a random matrix plus a multiple of the identity, split into two factors by its singular values. The positions begin as the sines and cosines of chapter 3, and are learned from there.
+
+# %% tags=["reveal"]
+reveal(biased_identity)
+
+# %% [markdown]
+# The bias is easy to see. The product of the two factors is bright along its diagonal.
+
+# %%
+torch.manual_seed(0)
+left, right = biased_identity(32, 0.7, 0.7)
+figures.heatmaps([left, right, left @ right], signed=True, inches=1.5)
+
+# %% [markdown] tags=["caption"]
+# <!-- alt: Three square matrices as colors. The first two are noise; the third, their product, is noise with a strong diagonal. -->
+# **Figure 6.7.** The two factors, and their product: noise plus a multiple of the identity.
+
+# %% [markdown]
+# Fourth, **fewer patches** in the first epoch. A random half of each picture's patches stays outside, and the encoder has half the work. Nothing in the model changes, because a patch carries its position with it.
+
+# %% tags=["reveal"]
+reveal(fewer_patches)
+
+# %% [markdown]
+# Fifth, small things. *Label smoothing* asks for a little less than certainty: a tenth of the probability is spread evenly over all classes. *Clipping* shortens a gradient that is longer than 1. All of it fits into one loop.
 
 # %% tags=["reveal", "wide"]
 reveal(train_epoch)
@@ -263,7 +302,7 @@ figures.curves([full])
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Two panels over the epochs of the run. Left, the training loss falls; right, the test accuracy rises and flattens. -->
-# **Figure 6.7.** The run, epoch by epoch. The record holds the same numbers as a table, `metrics.csv`.
+# **Figure 6.8.** The run, epoch by epoch. The record holds the same numbers as a table, `metrics.csv`.
 
 # %% [markdown]
 # How sure is such a number? Each of $n$ test pictures is right with probability $p$. Then the measured fraction scatters by about
@@ -299,7 +338,7 @@ figures.confusion(full.summary["confusion"], trained.classes)
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: A ten by ten table of counts, bright on the diagonal. Off the diagonal the largest numbers stand between cat and dog. -->
-# **Figure 6.8.** True class by row, predicted class by column, in test pictures.
+# **Figure 6.9.** True class by row, predicted class by column, in test pictures.
 
 # %% [markdown]
 # The most telling mistakes are the confident ones. Under each picture stands what the model said, and what it is.
@@ -322,7 +361,7 @@ if trained.trained_on == pictures.title:
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Eight test pictures in a row, each with the wrong class that the model was sure of and, in brackets, the true one. -->
-# **Figure 6.9.** The most confident mistakes of the run: said, and in brackets what it is.
+# **Figure 6.10.** The most confident mistakes of the run: said, and in brackets what it is.
 
 # %% [markdown]
 # And Chelsea? She is no CIFAR-10 picture: another camera, another crop, another size. Scaled to 32 pixels she is still a cat to us. Her three likeliest classes:
@@ -358,7 +397,7 @@ figures.heatmaps(maps, columns=9, inches=0.8, signed=True)
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Two rows of nine small maps. In the upper row each map is noise with one dark cell. In the lower row each map has a smooth spot around its own place, with bands along its row and column. -->
-# **Figure 6.10.** Similarity of nine positions with all others. Above, before training: each is alike only to itself. Below, at the end: neighbours have grown alike. The model has learned that there is a grid.
+# **Figure 6.11.** Similarity of nine positions with all others. Above, before training: each is alike only to itself. Below, at the end: neighbours have grown alike. The model has learned that there is a grid.
 
 # %% [markdown]
 # What a convolution knows for free, the ViT has paid for with data and time. That is why it is poor at first on 50,000 pictures, and why the paper pre-trained it on up to 303 million.
@@ -366,7 +405,7 @@ figures.heatmaps(maps, columns=9, inches=0.8, signed=True)
 # %% [markdown]
 # ## Receipt {#receipt}
 #
-# Three numbers of this chapter must agree with an independent count. The loss with PyTorch's own formula written out, the schedule's sum with its integral, and the augmented batch with a picture-by-picture crop.
+# Two things of this chapter must agree with an independent computation. First the smoothed loss, written out by hand, with PyTorch's own.
 
 # %%
 from vitlit.receipts import compare, random_images
@@ -375,7 +414,8 @@ targets = torch.tensor([3, 1, 4, 1, 5])
 
 
 def smoothed(logits, smoothing=0.1):
-    wanted = F.one_hot(targets, logits.shape[1]) * (1 - smoothing) + smoothing / logits.shape[1]
+    K = logits.shape[1]
+    wanted = F.one_hot(targets, K).double() * (1 - smoothing) + smoothing / K
     return -(wanted * logits.log_softmax(dim=1)).sum(dim=1).mean()
 
 
@@ -384,6 +424,9 @@ compare(
     lambda logits: F.cross_entropy(logits, targets, label_smoothing=0.1),
     random_images(5, 10),
 )
+
+# %% [markdown]
+# Then the augmented batch, with the same crops cut one picture at a time.
 
 # %%
 padded = F.pad(one[:1].float(), [pad] * 4, mode="reflect").byte()

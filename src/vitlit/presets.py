@@ -7,7 +7,11 @@ from typing import Any
 
 from vitlit.config import ViTConfig
 
-CHOICES = {"optimizer": ("adamw", "muon"), "precision": ("fp32", "bf16")}
+CHOICES = {
+    "initialization": ("paper", "mimetic"),
+    "optimizer": ("adamw", "muon"),
+    "precision": ("fp32", "bf16"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +25,7 @@ class Recipe:
     preset: str = "custom"
     variant: str = ""  # an ablation's name; empty for the preset itself
     model: dict[str, Any] = field(default_factory=dict)
+    initialization: str = "paper"  # "mimetic": Trockman and Kolter 2023
     epochs: int = 1
     batch_size: int = 128
     optimizer: str = "adamw"  # "muon": for the blocks' matrices, AdamW for the rest
@@ -77,7 +82,8 @@ def cpu() -> Recipe:
     `vitlit train --preset cpu`: about 10 minutes on 2 cores.
     """
     return Recipe(
-        preset="cpu", epochs=5, optimizer="muon",
+        preset="cpu", epochs=4, batch_size=64, optimizer="muon", initialization="mimetic",
+        keep=0.5, keep_epochs=1,
         model={"width": 96, "depth": 6, "heads": 3, "mlp_width": 192},
     )  # fmt: skip
 

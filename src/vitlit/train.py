@@ -22,6 +22,7 @@ from vitlit.augment import crop_and_flip, draw, normalize, statistics
 from vitlit.checkpoint import Classifier, load_training, save_training
 from vitlit.config import ViTConfig
 from vitlit.data import Dataset
+from vitlit.mimetic import mimetic_
 from vitlit.muon import Muon
 from vitlit.presets import Recipe
 from vitlit.vit import VisionTransformer
@@ -54,7 +55,10 @@ def classifier_for(recipe: Recipe, data: Dataset, images: Images) -> Classifier:
     sizes = {"image_size": (H, W), "channels": C, "classes": len(data.classes)}
     torch.manual_seed(recipe.seed)
     config = ViTConfig(**{"patch_size": data.patch_size, **sizes, **recipe.model})
-    return Classifier(VisionTransformer(config), data.classes, *statistics(images), data.title)
+    model = VisionTransformer(config)
+    if recipe.initialization == "mimetic":
+        mimetic_(model)
+    return Classifier(model, data.classes, *statistics(images), data.title)
 
 
 def optimizers_for(model: nn.Module, recipe: Recipe) -> list[Optimizer]:

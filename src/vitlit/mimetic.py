@@ -1,0 +1,43 @@
+"""Mimetic initialization: begin where trained Transformers end (Trockman and Kolter 2023).
+
+In trained models, what a head compares, W_q ᵀ W_k, resembles the identity: tokens look at their
+like. What it returns, W_out W_v, resembles minus the identity. Random weights with that bias,
+and sine–cosine positions, spare small data the first epochs.
+"""
+
+import math
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from vitlit.encoder import SelfAttention
+from vitlit.positions import sincos_positions
+from vitlit.vit import VisionTransformer
+
+
+def biased_identity(width: int, noise: float, bias: float) -> tuple[Tensor, Tensor]:
+    """Two D×D factors whose product is noise · Z + bias · I, Z normal with variance 1/D."""
+    z = torch.randn(width, width) / math.sqrt(width)
+    u, s, v = torch.linalg.svd(noise * z + bias * torch.eye(width))
+    return u * s.sqrt(), s.sqrt()[:, None] * v
+
+
+@torch.no_grad()
+def mimetic_(model: VisionTransformer) -> None:
+    """Fill the attention's matrices and the learned positions; the rest stays as it is."""
+    for block in model.encoder.blocks:
+        attention = cast(SelfAttention, block.attention)
+        width, d = attention.out.in_features, attention.out.in_features // attention.heads
+        q, k, v = attention.qkv.weight.chunk(3)
+        for head in range(attention.heads):
+            rows = slice(head * d, (head + 1) * d)
+            left, right = biased_identity(width, 0.7, 0.7)
+            q[rows], k[rows] = left[:, :d].T, right[:d]
+        left, right = biased_identity(width, 0.4, -0.4)
+        attention.out.weight.copy_(left)
+        v.copy_(right)
+    positions = model.positions
+    if positions.kind == "learned":
+        table = sincos_positions(positions.grid, positions.table.shape[1])
+        positions.table[positions.extra :] = 0.5 * table
