@@ -306,10 +306,14 @@ compare(lambda y: mlp_head(y, *weights, torch.relu), mlp, random_images(5, D))
 # %% [markdown]
 # ## The whole model {#model}
 #
-# Everything that can be chosen about a model stands in one place. `ViTConfig` is frozen: it describes a model and travels with its weights.
+# All parts are there. What is left is to choose their sizes, and to put them in a row.
 
 # %%
 from vitlit.config import SIZES, ViTConfig
+from vitlit.vit import Keep, VisionTransformer
+
+# %% [markdown]
+# Everything that can be chosen about a model stands in one place. `ViTConfig` is frozen: it describes a model and travels with its weights.
 
 # %% tags=["reveal"]
 reveal(ViTConfig)
@@ -325,9 +329,6 @@ for name, (width, depth, heads, mlp_width) in SIZES.items():
 # %% [markdown]
 # The model itself adds nothing to its parts but their order.
 
-# %%
-from vitlit.vit import Keep, VisionTransformer
-
 # %% tags=["reveal"]
 reveal(VisionTransformer)
 
@@ -338,7 +339,7 @@ reveal(VisionTransformer)
 reveal(VisionTransformer.__init__)
 
 # %% [markdown]
-# The head has a method of its own, because it is the one part that is replaced. Chapter 7 pre-trains under one head and fine-tunes under another.
+# The head has a method of its own, because it is the one part that is replaced. The paper pre-trains under one head and fine-tunes under another (section 3.2).
 
 # %% tags=["reveal"]
 reveal(VisionTransformer.new_head)
@@ -462,7 +463,7 @@ for name in ("attention_1", "attention_6"):
     print(f"{name}   T·min {weights.min():.2f}   T·max {weights.max():.2f}")
 
 # %% [markdown]
-# Nothing here is knowledge yet. Chapter 8 draws the same picture of a trained model.
+# Nothing here is knowledge yet.
 
 # %% tags=["figure"]
 maps, labels = [], [""]

@@ -246,7 +246,7 @@ figures.heatmaps([left, right, left @ right], signed=True, inches=1.5)
 # **Figure 6.7.** The two factors, and their product: noise plus a multiple of the identity.
 
 # %% [markdown]
-# Fourth, **fewer patches** in the first epoch. A random half of each picture's patches stays outside, and the encoder has half the work. Nothing in the model changes, because a patch carries its position with it.
+# Fourth, **fewer patches** in the first epoch. A random half of each picture's patches stays outside, and the encoder has half the work ([Liu et al. 2022](../docs/bibliography.md#liu2022)). Nothing in the model changes, because a patch carries its position with it.
 
 # %% tags=["reveal"]
 reveal(fewer_patches)

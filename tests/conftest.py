@@ -2,6 +2,7 @@
 
 import os
 
+import torchvision  # noqa: F401  # before the hook, which would compile all its modules anew
 from jaxtyping import install_import_hook
 
 install_import_hook("vitlit", "beartype.beartype")

@@ -49,6 +49,13 @@ def test_a_size_below_one_is_refused(name):
         ViTConfig(**{name: 0})
 
 
+@pytest.mark.parametrize("name", ["dropout", "stochastic_depth"])
+@pytest.mark.parametrize("chance", [-0.1, 1.0, 1.5])
+def test_a_chance_out_of_range_is_refused(name, chance):
+    with pytest.raises(ValueError, match=rf"{name} is {chance}; .* at least 0 and below 1"):
+        ViTConfig(**{name: chance})
+
+
 def test_a_patch_size_that_does_not_divide_the_image_is_refused():
     with pytest.raises(ValueError, match=r"patch_size 5 .* 32×32 .* choose one of 1, 2, 4, 8"):
         ViTConfig(patch_size=5)

@@ -40,6 +40,12 @@ def test_the_number_of_a_block_is_kept():
     }
 
 
+def test_timm_has_no_place_for_an_mlp_head():
+    ours = VisionTransformer(ViTConfig(**SIZES, head="mlp"))
+    with pytest.raises(KeyError, match=r"head\.hidden\.weight has no place"):
+        to_timm(ours.state_dict(), 4)
+
+
 def test_a_weight_without_a_place_is_named():
     with pytest.raises(KeyError, match=r"extra\.weight has no place in the layout"):
         to_torchvision({"extra.weight": torch.zeros(2)}, 4)

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shlex
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -61,7 +62,7 @@ def train(
     dataset = datasets.load(data)
     out = records.folder() / (name or f"{preset}-{datetime.now():%Y%m%d-%H%M%S}")
     command = f"vitlit train --preset {preset} --seed {recipe.seed}"
-    command += "".join(f" --set {text}" for text in change or [])
+    command += "".join(f" --set {shlex.quote(text)}" for text in change or [])
     console.print(f"{preset} on {dataset.title}, {len(dataset.train_images):,} images → {out}")
     run = run_training(recipe, dataset, out, device=_device(device), command=command)
     console.print(_results(run))
@@ -163,6 +164,8 @@ def _changes(texts: list[str]) -> dict[str, Any]:
             parsed = json.loads(value)
         except ValueError:
             parsed = value
+        if name == "model":
+            raise ValueError(f"--set {text!r}: name the model's field, model.FIELD=VALUE")
         if name.startswith("model."):
             changes.setdefault("model", {})[name.removeprefix("model.")] = parsed
         else:

@@ -55,6 +55,9 @@ class ViTConfig:
         for name, choices in CHOICES.items():
             if (value := getattr(self, name)) not in choices:
                 raise ValueError(f"{name} {value!r} does not exist; choose one of {choices}")
+        for name in ("dropout", "stochastic_depth"):
+            if not 0 <= (value := getattr(self, name)) < 1:
+                raise ValueError(f"{name} is {value}; it is a chance, at least 0 and below 1")
         for name in ("channels", "classes", "width", "depth", "mlp_width"):
             if (value := getattr(self, name)) < 1:
                 raise ValueError(f"{name} is {value}; it must be at least 1")

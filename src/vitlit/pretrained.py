@@ -21,7 +21,7 @@ TORCHVISION = {
     "head.output.": "heads.head.",
     "head.": "heads.head.",
 }
-TIMM = {
+TIMM = {  # it has no MLP head
     "embedding.projection.": "patch_embed.proj.",
     "class_token.token": "cls_token",
     "positions.table": "pos_embed",
@@ -32,7 +32,8 @@ TIMM = {
     "encoder.blocks.{}.mlp.grow.": "blocks.{}.mlp.fc1.",
     "encoder.blocks.{}.mlp.shrink.": "blocks.{}.mlp.fc2.",
     "encoder.norm.": "norm.",
-    "head.": "head.",
+    "head.weight": "head.weight",
+    "head.bias": "head.bias",
 }
 
 
