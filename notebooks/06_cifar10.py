@@ -133,7 +133,7 @@ assert torch.equal(once.predictions, again.predictions)
 # %% [markdown]
 # ## Augmentation {#augmentation}
 #
-# A ViT has no idea that a cat moved by two pixels is the same cat. It has to be told. So it never sees a picture twice in the same way: each time it is moved by up to an eighth of its width, and mirrored half the time.
+# A ViT has no idea that a cat moved by two pixels is the same cat. It has to be told. So it never sees a picture twice in the same way: each time it is moved by a few pixels, and mirrored half the time.
 #
 # The functions below are the module's own, revealed as before.
 
@@ -142,7 +142,7 @@ from vitlit.augment import crop_and_flip, draw
 from vitlit.mimetic import biased_identity, mimetic_
 from vitlit.muon import orthogonalize
 from vitlit.reveal import reveal
-from vitlit.train import fewer_patches, optimizers_for, rate_at, train_epoch
+from vitlit.train import optimizers_for, rate_at, train_epoch
 
 # %% [markdown]
 # The random numbers of an epoch are drawn at once, a row a picture. So what happens to a picture does not depend on the batch it lands in.
@@ -172,7 +172,7 @@ figures.images(crop_and_flip(one, shifts, flips, pad), columns=8, inches=0.9)
 # %% [markdown]
 # ## The recipe {#recipe}
 #
-# Five ingredients make up the recipe of the longer run. First, the **learning rate**. The first steps are small, because the gradients of a fresh Transformer say little. Then the rate falls along half a cosine, so that the end is a settling down.
+# Four ingredients make up the recipe of the longer run. First, the **learning rate**. The first steps are small, because the gradients of a fresh Transformer say little. Then the rate falls along half a cosine, so that the end is a settling down.
 
 # %% tags=["reveal"]
 reveal(rate_at)
@@ -246,13 +246,7 @@ figures.heatmaps([left, right, left @ right], signed=True, inches=1.5)
 # **Figure 6.7.** The two factors, and their product: noise plus a multiple of the identity.
 
 # %% [markdown]
-# Fourth, **fewer patches** in the first epoch. A random half of each picture's patches stays outside, and the encoder has half the work ([Liu et al. 2022](../docs/bibliography.md#liu2022)). Nothing in the model changes, because a patch carries its position with it.
-
-# %% tags=["reveal"]
-reveal(fewer_patches)
-
-# %% [markdown]
-# Fifth, small things. *Label smoothing* asks for a little less than certainty: a tenth of the probability is spread evenly over all classes. *Clipping* shortens a gradient that is longer than 1. All of it fits into one loop.
+# Fourth, small things. *Label smoothing* asks for a little less than certainty: a tenth of the probability is spread evenly over all classes. *Clipping* shortens a gradient that is longer than 1. All of it fits into one loop.
 
 # %% tags=["reveal", "wide"]
 reveal(train_epoch)
@@ -377,7 +371,9 @@ for k in chances.topk(3).indices:
 #
 # A convolution is built with two facts inside: neighbours belong together, and a thing stays what it is when it moves. They are called its **inductive bias**. A ViT is built with neither. To it the patches are a list. That the list came from a grid, it must find out from the pictures.
 #
-# We can watch it find out. The record holds the position embeddings after every epoch. For nine patches of the grid, here is how similar their position is to all others: first before training, then after.
+# Two ingredients of the recipe hand it a part of that: positions that begin as sines and cosines, and heads that begin by comparing like with like. Augmentation repeats the second fact until it is believed. The rest must come from the pictures.
+#
+# The record holds the position embeddings before training and after every epoch. Here is, for nine places of the grid, how similar their position is to all others: above at the start, below at the end. The mean position is subtracted first, since all share it.
 
 # %%
 import numpy as np
@@ -388,7 +384,8 @@ places = [r * columns + c for r in (1, rows // 2, rows - 2) for c in (1, columns
 
 
 def similarity(table):
-    patches = table[1:] / np.linalg.norm(table[1:], axis=1, keepdims=True)
+    patches = table[1:] - table[1:].mean(axis=0)
+    patches /= np.linalg.norm(patches, axis=1, keepdims=True)
     return [(patches @ patches[n]).reshape(rows, columns) for n in places]
 
 
@@ -396,11 +393,11 @@ maps = similarity(tables[0]) + similarity(tables[-1])
 figures.heatmaps(maps, columns=9, inches=0.8, signed=True)
 
 # %% [markdown] tags=["caption"]
-# <!-- alt: Two rows of nine small maps. In the upper row each map is noise with one dark cell. In the lower row each map has a smooth spot around its own place, with bands along its row and column. -->
-# **Figure 6.11.** Similarity of nine positions with all others. Above, before training: each is alike only to itself. Below, at the end: neighbours have grown alike. The model has learned that there is a grid.
+# <!-- alt: Two rows of nine small maps, one map a place. In the upper row each map has a smooth bright spot around its own place. In the lower row the spots are still there, with rougher edges. -->
+# **Figure 6.11.** Similarity of nine positions with all others, before and after training. The grid was given; training kept it and bent it.
 
 # %% [markdown]
-# What a convolution knows for free, the ViT has paid for with data and time. That is why it is poor at first on 50,000 pictures, and why the paper pre-trained it on up to 303 million.
+# With more data a ViT needs less help. The paper starts from random positions, pre-trains on up to 303 million pictures, and finds the same kind of map in the end (its figure 7).
 
 # %% [markdown]
 # ## Receipt {#receipt}

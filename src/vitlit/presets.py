@@ -83,7 +83,7 @@ def cpu() -> Recipe:
     """
     return Recipe(
         preset="cpu", epochs=4, batch_size=64, optimizer="muon", initialization="mimetic",
-        keep=0.5, keep_epochs=1,
+        muon_learning_rate=0.007, crop=1 / 16,
         model={"width": 96, "depth": 6, "heads": 3, "mlp_width": 192},
     )  # fmt: skip
 
