@@ -68,7 +68,7 @@ def smoke() -> Recipe:
 def quick() -> Recipe:
     """One epoch, to see a loss fall.
 
-    `vitlit train --preset quick`: about a minute on 2 cores.
+    `vitlit train --preset quick`: about a minute on 2 cores. Chapter 6 shows what it reaches.
     """
     return Recipe(
         preset="quick", epochs=1, optimizer="muon",
@@ -79,7 +79,8 @@ def quick() -> Recipe:
 def cpu() -> Recipe:
     """The run of chapter 6, for a machine without a GPU.
 
-    `vitlit train --preset cpu`: about 10 minutes on 2 cores.
+    `vitlit train --preset cpu`: about 10 minutes on 2 cores. Expect about 72 % (measured on the
+    JPEG copy, last epoch, one seed: the record `runs/cpu-seed0`).
     """
     return Recipe(
         preset="cpu", epochs=4, batch_size=64, optimizer="muon", initialization="mimetic",
