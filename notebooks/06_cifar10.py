@@ -369,7 +369,7 @@ for k in chances.topk(3).indices:
 # %% [markdown]
 # ## Why small data is hard for a ViT {#small-data}
 #
-# A convolution is built with two facts inside: neighbours belong together, and a thing stays what it is when it moves. They are called its **inductive bias**. A ViT is built with neither. To it the patches are a list. That the list came from a grid, it must find out from the pictures.
+# A convolution is built with two facts inside: neighbors belong together, and a thing stays what it is when it moves. They are called its **inductive bias**. A ViT is built with neither. To it the patches are a list. That the list came from a grid, it must find out from the pictures.
 #
 # Two ingredients of the recipe hand it a part of that: positions that begin as sines and cosines, and heads that begin by comparing like with like. Augmentation repeats the second fact until it is believed. The rest must come from the pictures.
 #
