@@ -165,7 +165,7 @@ def _changes(texts: list[str]) -> dict[str, Any]:
         except ValueError:
             parsed = value
         if name == "model":
-            raise ValueError(f"--set {text!r}: name the model's field, model.FIELD=VALUE")
+            raise ValueError(f"model is {value}; change its fields, such as model.width")
         if name.startswith("model."):
             changes.setdefault("model", {})[name.removeprefix("model.")] = parsed
         else:
