@@ -27,7 +27,7 @@ from vitlit.train import (
 
 FILES = {
     "config.json", "metrics.csv", "positions.npz", "environment.json", "data.json",
-    "summary.json", "model.safetensors",
+    "summary.json", "model.safetensors", "mistakes.npz",
 }  # fmt: skip
 
 
@@ -399,6 +399,7 @@ def test_the_record_is_complete(tmp_path):
         "system",
         "processor",
         "cores",
+        "processes",
         "threads",
         "gpu",
     } == set(run.environment)

@@ -1,7 +1,7 @@
 """Recipes: everything that decides a training run, and the presets that anyone can repeat."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from types import UnionType
 from typing import Any
 
@@ -11,7 +11,10 @@ CHOICES = {
     "initialization": ("paper", "mimetic"),
     "optimizer": ("adamw", "muon"),
     "precision": ("fp32", "bf16"),
+    "norm": ("pre", "post"),
+    "patches": ("in order", "shuffled"),
 }
+CHANCES = ("average", "erase", "mix", "magnitude", "label_smoothing", "warmup")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,10 +38,20 @@ class Recipe:
     warmup: float = 0.1  # a fraction of all steps
     label_smoothing: float = 0.1
     clip: float = 1.0  # of the gradient's norm; 0 is none
+    average: float = 0.0  # decay of the weights' moving average; 0: the last weights count
     crop: float = 1 / 8  # how far a crop may move, as a fraction of the width
+    flip: bool = True  # mirror half the images, where the data allow it
+    operations: int = 0  # RandAugment's number of operations an image
+    magnitude: float = 0.5  # and how strong they may be, 0 to 1
+    erase: float = 0.0  # the chance that a box of an image is erased
+    mix: float = 0.0  # the chance that an image is mixed with another
+    plain_epochs: int = 0  # the last epochs, in which nothing is mixed
     keep: float = 1.0  # the part of the patches that enters, in the first `keep_epochs` epochs
     keep_epochs: int = 0
+    norm: str = "pre"  # "post" and "shuffled" are ablations
+    patches: str = "in order"
     precision: str = "fp32"
+    compile: bool = False  # torch.compile: worth its minute on a GPU
     holdout: int = 0  # training images kept back and tested on, for tuning
     seed: int = 0
 
@@ -50,8 +63,23 @@ class Recipe:
         for name in ("epochs", "batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        for name in CHANCES:
+            if not 0 <= (value := getattr(self, name)) <= 1:
+                raise ValueError(f"{name} is {value}; it must be at least 0 and at most 1")
         if not 0 < self.keep <= 1:
             raise ValueError(f"keep is {self.keep}; it must be above 0 and at most 1")
+        if self.keep < 1 and self.compile:
+            raise ValueError("keep below 1 changes the model between epochs; set compile=false")
+        if not self.loadable and not self.variant:
+            raise ValueError(
+                "norm=post and patches=shuffled are ablations, whose weights are not stored; "
+                f"give --variant, one of {', '.join(VARIANTS)}"
+            )
+
+    @property
+    def loadable(self) -> bool:
+        """Whether the model's configuration says all about it, so that its weights can be used."""
+        return self.norm == "pre" and self.patches == "in order"
 
 
 def smoke() -> Recipe:
@@ -79,32 +107,105 @@ def quick() -> Recipe:
 def cpu() -> Recipe:
     """The run of chapter 6, for a machine without a GPU.
 
-    `vitlit train --preset cpu`: 11.5 minutes on 2 cores, and about 72 % (measured on the JPEG
-    copy, last epoch, one seed: the record `runs/cpu-seed0`).
+    `vitlit train --preset cpu`: about 10 minutes on 2 cores. In the first four epochs only half the
+    patches enter, so that six epochs cost what four would.
     """
     return Recipe(
-        preset="cpu", epochs=4, batch_size=64, optimizer="muon", initialization="mimetic",
-        muon_learning_rate=0.007, crop=1 / 16,
-        model={"width": 96, "depth": 6, "heads": 3, "mlp_width": 192},
+        preset="cpu", epochs=6, batch_size=64, optimizer="muon", initialization="mimetic",
+        muon_learning_rate=0.007, crop=1 / 16, keep=0.5, keep_epochs=4,
+        model={"width": 96, "depth": 6, "heads": 3, "mlp_width": 192, "head": "mlp"},
     )  # fmt: skip
 
 
-PRESETS: dict[str, Callable[[], Recipe]] = {p.__name__: p for p in (smoke, quick, cpu)}
+def cpu_long() -> Recipe:
+    """The same for an hour.
+
+    `vitlit train --preset cpu-long`: an hour at most on 2 cores.
+    """
+    return Recipe(
+        preset="cpu-long", epochs=24, batch_size=64, optimizer="muon", initialization="mimetic",
+        muon_learning_rate=0.007, keep=0.5, keep_epochs=18, average=0.998,
+        model={"width": 128, "depth": 6, "heads": 4, "mlp_width": 256, "head": "mlp"},
+    )  # fmt: skip
 
 
-def preset(name: str, /, **changes: Any) -> Recipe:
-    """A preset by name, with some fields changed.
+def ablation() -> Recipe:
+    """What `vitlit ablate` changes one thing about: small, to be run many times.
+
+    `vitlit train --preset ablation`, with `--variant NAME` one of VARIANTS: a minute or two on
+    2 cores.
+    """
+    return Recipe(
+        preset="ablation", epochs=1, batch_size=64, optimizer="muon", initialization="mimetic",
+        muon_learning_rate=0.007, crop=1 / 16,
+        model={"width": 64, "depth": 4, "heads": 2, "mlp_width": 128, "head": "mlp"},
+    )  # fmt: skip
+
+
+def gpu() -> Recipe:
+    """For one large GPU, compilation included.
+
+    `vitlit train --preset gpu`: meant to take at most 8 minutes on an H200. Neither its time nor
+    its score has been measured yet.
+    """
+    return Recipe(
+        preset="gpu", epochs=150, batch_size=512, optimizer="muon", initialization="mimetic",
+        muon_learning_rate=0.01, average=0.999, operations=2, erase=0.25, mix=0.5,
+        plain_epochs=15, precision="bf16", compile=True,
+        model={
+            "width": 320, "depth": 9, "heads": 5, "mlp_width": 640, "head": "mlp",
+            "stochastic_depth": 0.1,
+        },
+    )  # fmt: skip
+
+
+def gpu_long() -> Recipe:
+    """The same for up to 20 minutes, in calls of less: repeated, the command goes on.
+
+    `vitlit train --preset gpu-long`, with a --name to go on with: not measured yet either.
+    """
+    return replace(gpu(), preset="gpu-long", epochs=400, plain_epochs=40)
+
+
+# Each changes one thing about a preset; `vitlit ablate` runs them all with the preset `ablation`.
+VARIANTS: dict[str, dict[str, Any]] = {
+    "positions=none": {"model": {"positions": "none"}},
+    "positions=sincos": {"model": {"positions": "sincos"}},
+    "patches=shuffled": {"patches": "shuffled"},
+    "patch_size=2": {"model": {"patch_size": 2}},
+    "patch_size=8": {"model": {"patch_size": 8}},
+    "pooling=mean": {"model": {"pooling": "mean"}},
+    "head=linear": {"model": {"head": "linear"}},
+    "norm=post": {"norm": "post"},
+    "augmentation=none": {"crop": 0.0, "flip": False},
+    "warmup=0": {"warmup": 0.0},
+    "label_smoothing=0": {"label_smoothing": 0.0},
+    "weight_decay=0": {"weight_decay": 0.0},
+    "optimizer=adamw": {"optimizer": "adamw"},
+    "initialization=paper": {"initialization": "paper"},
+}
+PRESETS: dict[str, Callable[[], Recipe]] = {
+    recipe().preset: recipe for recipe in (smoke, quick, cpu, cpu_long, ablation, gpu, gpu_long)
+}
+
+
+def preset(name: str, /, variant: str = "", **changes: Any) -> Recipe:
+    """A preset by name, or a variant of it, with some fields changed.
 
     Raises ValueError on an unknown name or field, or a value of another type.
     """
     if name not in PRESETS:
         raise ValueError(f"no preset {name!r}; choose one of {', '.join(PRESETS)}")
+    if variant and variant not in VARIANTS:
+        raise ValueError(f"no variant {variant!r}; choose one of {', '.join(VARIANTS)}")
     recipe, model = PRESETS[name](), changes.pop("model", {})
     if not isinstance(model, dict):
         raise ValueError(f"model is {model!r}; change its fields, such as model.width")
     _check("a recipe", Recipe, changes)
     _check("a model", ViTConfig, model)
-    return Recipe(**{**vars(recipe), **changes, "model": {**recipe.model, **model}})
+    varied = VARIANTS.get(variant, {})
+    model = {**recipe.model, **varied.get("model", {}), **model}
+    return replace(recipe, **{"variant": variant, **varied, **changes, "model": model})
 
 
 def _check(what: str, kind: type, values: Mapping[str, Any]) -> None:
@@ -116,6 +217,6 @@ def _check(what: str, kind: type, values: Mapping[str, Any]) -> None:
         wanted = int | float if types[name] is float else types[name]
         if not isinstance(wanted, type | UnionType):
             continue
-        if isinstance(value, bool) or not isinstance(value, wanted):
+        if isinstance(value, bool) != (wanted is bool) or not isinstance(value, wanted):
             kind_of = wanted.__name__ if isinstance(wanted, type) else wanted
             raise ValueError(f"{name} is {value!r}; it must be of type {kind_of}")

@@ -93,19 +93,24 @@ def write(
     summary: dict[str, Any],
     rows: list[dict[str, Any]],
     positions: Float[np.ndarray, "E T D"],
+    mistakes: dict[str, np.ndarray] | None = None,
 ) -> None:
     """Write a run's record. The summary comes last: with it the record is whole.
 
     `positions` is the position table before training and after each epoch, stored in half
-    precision.
+    precision; `mistakes` holds arrays about the most confident mistakes, a row an image.
     """
     table = StringIO(newline="")
     writer = csv.DictWriter(table, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    arrays = BytesIO()
-    np.savez_compressed(arrays, positions=positions.astype(np.float16))
-    files = {"metrics.csv": table.getvalue().encode(), "positions.npz": arrays.getvalue()}
+    files = {"metrics.csv": table.getvalue().encode()}
+    arrays = {"positions": {"positions": positions.astype(np.float16)}, "mistakes": mistakes}
+    for name, parts in arrays.items():
+        if parts:
+            content_ = BytesIO()
+            np.savez_compressed(content_, **parts)
+            files[f"{name}.npz"] = content_.getvalue()
     contents = {"config": config, "environment": environment, "data": data, "summary": summary}
     for part, content in contents.items():
         text = json.dumps(content, indent=2, ensure_ascii=False)

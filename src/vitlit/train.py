@@ -2,23 +2,26 @@
 
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from vitlit import records
-from vitlit.augment import crop_and_flip, draw, normalize, statistics
+from vitlit import augment, processes, records
+from vitlit.ablations import post_norm_, shuffle_patches_
+from vitlit.augment import crop_and_flip, distort, draw, erase, mix, normalize, statistics
 from vitlit.checkpoint import Classifier, load_training, save_training
 from vitlit.config import ViTConfig
 from vitlit.data import Dataset
@@ -29,6 +32,8 @@ from vitlit.vit import VisionTransformer
 
 Images = UInt8[Tensor, "n C H W"]
 Labels = Int64[Tensor, " n"]
+Targets = Int64[Tensor, " n"] | Float[Tensor, "n K"]  # classes, or a chance for each
+Batch = tuple[UInt8[Tensor, "B C H W"], Int64[Tensor, " B"] | Float[Tensor, "B K"]]
 
 
 def split(
@@ -58,6 +63,10 @@ def classifier_for(recipe: Recipe, data: Dataset, images: Images) -> Classifier:
     model = VisionTransformer(config)
     if recipe.initialization == "mimetic":
         mimetic_(model)
+    if recipe.norm == "post":
+        post_norm_(model)
+    if recipe.patches == "shuffled":
+        shuffle_patches_(model)
     return Classifier(model, data.classes, *statistics(images), data.title)
 
 
@@ -96,22 +105,32 @@ def rate_at(step: int, steps: int, warmup: float) -> float:
 
 
 def batches_of(
-    images: Images, labels: Labels, recipe: Recipe, flip: bool, epoch: int
-) -> Iterator[tuple[UInt8[Tensor, "B C H W"], Int64[Tensor, " B"]]]:
+    images: Images, targets: Targets, recipe: Recipe, flip: bool, epoch: int
+) -> Iterator[Batch]:
     """One epoch of augmented batches, in an order that seed and epoch decide.
 
-    What is left over for a last, short batch sits the epoch out, so that every step weighs the
-    same; another epoch leaves out others.
+    Of several processes each gets its part of every batch. What is left over for a last, short
+    batch sits the epoch out, so that every step weighs the same; another epoch leaves out others.
     """
+    count, device = len(images), images.device
     generator = torch.Generator().manual_seed(1000 * recipe.seed + epoch)
     padding = round(recipe.crop * images.shape[-1])
-    shifts, flips = draw(len(images), padding, flip, generator)
-    order = torch.randperm(len(images), generator=generator)
-    for step in range(steps_an_epoch(recipe, len(images))):
-        index = order[step * recipe.batch_size :][: recipe.batch_size]
-        how = shifts[index].to(images.device), flips[index].to(images.device)
-        index = index.to(images.device)
-        yield crop_and_flip(images[index], *how, padding), labels[index]
+    shifts, flips = (t.to(device) for t in draw(count, padding, flip and recipe.flip, generator))
+    order = torch.randperm(count, generator=generator).to(device)
+    settings = (recipe.operations, recipe.magnitude)
+    strengths = augment.draw_strengths(count, *settings, generator).to(device)
+    erased = augment.draw_erased(count, recipe.erase, generator).to(device)
+    mixes = augment.draw_mixes(count, recipe.mix, generator).to(device)
+    mixing = recipe.mix > 0 and epoch < recipe.epochs - recipe.plain_epochs
+
+    for step in range(steps_an_epoch(recipe, count)):
+        index = processes.part_of(order[step * recipe.batch_size :][: recipe.batch_size])
+        batch = crop_and_flip(images[index], shifts[index], flips[index], padding)
+        if recipe.operations:
+            batch = distort(batch, strengths[index])
+        if recipe.erase:
+            batch = erase(batch, erased[index])
+        yield mix(batch, targets[index], mixes[index]) if mixing else (batch, targets[index])
 
 
 def steps_an_epoch(recipe: Recipe, count: int) -> int:
@@ -132,9 +151,16 @@ class Evaluation:
 def evaluate(
     classifier: Classifier, images: Images, labels: Labels, batch_size: int = 500
 ) -> Evaluation:
-    """Run all images, the last short batch too, through the model in evaluation mode."""
-    batches = [classifier.logits(batch).float().cpu() for batch in images.split(batch_size)]
-    logits, labels = torch.cat(batches), labels.cpu()
+    """Run all images, the last short batch too, through the model in evaluation mode.
+
+    Of several processes each takes a part of the images; all get the whole result.
+    """
+    logits = torch.zeros(len(images), len(classifier.classes), device=images.device)
+    batches = zip(processes.part_of(images).split(batch_size),
+                  processes.part_of(logits).split(batch_size), strict=True)  # fmt: skip
+    for batch, place in batches:
+        place.copy_(classifier.logits(batch))
+    logits, labels = processes.sum_over(logits).cpu(), labels.cpu()
     predictions = logits.argmax(dim=1)
     accuracy = (predictions == labels).double().mean().item()
     loss = F.cross_entropy(logits, labels).item()
@@ -169,21 +195,26 @@ def fewer_patches(model: VisionTransformer, keep: float) -> Iterator[None]:
 
 def train_epoch(
     classifier: Classifier,
-    batches: Iterable[tuple[UInt8[Tensor, "B C H W"], Int64[Tensor, " B"]]],
+    forward: Callable[[Tensor], Tensor],
+    batches: Iterable[Batch],
     optimizers: list[Optimizer],
     schedules: list[LambdaLR],
+    average: AveragedModel | None,
     recipe: Recipe,
     bar: tqdm,
 ) -> float:
-    """One pass over the batches, a step of all optimizers each. Returns the mean loss."""
+    """One pass over the batches, a step of all optimizers each. Returns the mean loss.
+
+    `forward` is the model, or what torch made of it for speed or for several processes.
+    """
     model = classifier.model.train()
     losses = []
-    for images, labels in batches:
+    for images, targets in batches:
         inputs = normalize(images, classifier.mean, classifier.std)
         bf16 = recipe.precision == "bf16"
         with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
-            logits = model(inputs)
-        loss = F.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
+            logits = forward(inputs)
+        loss = F.cross_entropy(logits.float(), targets, label_smoothing=recipe.label_smoothing)
         loss.backward()
         if recipe.clip:
             nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
@@ -191,9 +222,11 @@ def train_epoch(
             optimizer.step()
             optimizer.zero_grad()
             schedule.step()
+        if average is not None:
+            average.update_parameters(model)
         losses.append(loss.detach())
-        bar.update(len(images))
-    return torch.stack(losses).mean().item()
+        bar.update(len(images) * processes.count())
+    return processes.sum_over(torch.stack(losses).mean()).item() / processes.count()
 
 
 def train(
@@ -208,41 +241,86 @@ def train(
     """Train, and write the run's record to the folder `out`.
 
     The state is saved after each epoch. Called again with the same recipe and folder, training
-    goes on after the last whole epoch and, on the CPU, ends with the same weights. Raises
-    FileExistsError if the folder holds a finished run, ValueError if it holds one with
-    another recipe or other data.
+    goes on after the last whole epoch and, on the CPU, ends with the same weights. Started by
+    torchrun, several processes train one model together. Raises FileExistsError if the folder
+    holds a finished run, ValueError if it holds one with another recipe or other data, or if the
+    batch cannot be shared evenly.
     """
     out = Path(out)
-    images, labels, tests, test_labels = (t.to(device) for t in split(recipe, data))
-    classifier = classifier_for(recipe, data, images.cpu()).to(device)
-    optimizers = optimizers_for(classifier.model, recipe)
-    per_epoch = steps_an_epoch(recipe, len(images))
-    steps = recipe.epochs * per_epoch
-    schedules = [LambdaLR(o, lambda s: rate_at(s, steps, recipe.warmup)) for o in optimizers]
+    with processes.joined(device) as device:
+        images, labels, tests, test_labels = (t.to(device) for t in split(recipe, data))
+        batch = min(recipe.batch_size, len(images))
+        if batch % (2 * processes.count() if recipe.mix else processes.count()):
+            raise ValueError(
+                f"batch_size {batch} cannot be shared by {processes.count()} processes"
+                f"{' in pairs that are mixed' if recipe.mix else ''}; choose a multiple"
+            )
+        classifier = classifier_for(recipe, data, images.cpu()).to(device)
+        model = classifier.model
+        optimizers = optimizers_for(model, recipe)
+        per_epoch = steps_an_epoch(recipe, len(images))
+        steps = recipe.epochs * per_epoch
+        schedules = [LambdaLR(o, lambda s: rate_at(s, steps, recipe.warmup)) for o in optimizers]
+        average = averaged(model, recipe)
+        state = State(model, optimizers, schedules, average, recipe, data)
+        state.resume(out)
 
-    state = State(classifier.model, optimizers, schedules, recipe, data)
-    state.resume(out)
-    done = len(state.rows)
-    batch = min(recipe.batch_size, len(images))
-    how = {"unit": " images", "mininterval": 0.5, "disable": not progress}
-    with tqdm(total=steps * batch, initial=done * per_epoch * batch, **how) as bar:
-        for epoch in range(done, recipe.epochs):
-            start = time.perf_counter()
-            torch.manual_seed(1000 * recipe.seed + epoch)  # dropout is the same after a resume
-            batches = batches_of(images, labels, recipe, data.flip, epoch)
-            keep = recipe.keep if epoch < recipe.keep_epochs else 1.0
-            with fewer_patches(classifier.model, keep):
-                loss = train_epoch(classifier, batches, optimizers, schedules, recipe, bar)
-            seconds = time.perf_counter() - start
-            result = evaluate(classifier, tests, test_labels)
-            state.add(epoch, loss, result, seconds)
-            state.save(out)
-            bar.set_postfix_str(f"epoch {epoch + 1}: {result.accuracy:.1%}")
+        forward: Callable[[Tensor], Tensor] = model
+        if processes.count() > 1:
+            forward = DistributedDataParallel(model)
+        if recipe.compile:
+            forward = torch.compile(forward)
+        tested = replace(classifier, model=state.model)
+        targets: Targets = labels
+        if recipe.mix:
+            targets = F.one_hot(labels, len(data.classes)).float()
+        done = len(state.rows)
+        shown = progress and processes.rank() == 0
+        how = {"unit": " images", "mininterval": 0.5, "disable": not shown}
+        with tqdm(total=steps * batch, initial=done * per_epoch * batch, **how) as bar:
+            for epoch in range(done, recipe.epochs):
+                start = time.perf_counter()
+                # Dropout is the same after a resume, and another in each process.
+                torch.manual_seed(1000 * recipe.seed + epoch + 10**6 * processes.rank())
+                batches = batches_of(images, targets, recipe, data.flip, epoch)
+                keep = recipe.keep if epoch < recipe.keep_epochs else 1.0
+                with fewer_patches(model, keep):
+                    loss = train_epoch(
+                        classifier, forward, batches, optimizers, schedules, average, recipe, bar
+                    )
+                seconds = time.perf_counter() - start
+                result = evaluate(tested, tests, test_labels)
+                state.add(epoch, loss, result, seconds)
+                state.save(out)
+                bar.set_postfix_str(f"epoch {epoch + 1}: {result.accuracy:.1%}")
 
-    classifier.save(out / "model.safetensors")
-    result = evaluate(classifier, tests, test_labels)
-    state.write_record(out, data, test_labels.cpu(), result, device, command)
+        # On the CPU, as `vitlit evaluate` will do it anywhere.
+        final = tested.to("cpu")
+        result = evaluate(final, tests.cpu(), test_labels.cpu())
+        if processes.rank() == 0:
+            if recipe.loadable:
+                final.save(out / "model.safetensors")
+            state.write_record(out, data, tests.cpu(), test_labels.cpu(), result, device, command)
+        processes.wait()
     return records.read(out)
+
+
+def averaged(model: nn.Module, recipe: Recipe) -> AveragedModel | None:
+    """The moving average of the weights, where the recipe wants one (Polyak and Juditsky 1992)."""
+    if not recipe.average:
+        return None
+    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.average))
+
+
+def worst_mistakes(
+    images: Images, labels: Labels, result: Evaluation, count: int = 16
+) -> dict[str, np.ndarray]:
+    """The wrong answers that were given with the highest probability."""
+    sure = result.probabilities.amax(dim=1) * (result.predictions != labels)
+    worst = sure.topk(min(count, int((sure > 0).sum()))).indices
+    columns = {"images": images, "true": labels, "predicted": result.predictions}
+    columns["probability"] = sure
+    return {name: column[worst].numpy() for name, column in columns.items()}
 
 
 class State:
@@ -253,14 +331,19 @@ class State:
         model: VisionTransformer,
         optimizers: list[Optimizer],
         schedules: list[LambdaLR],
+        average: AveragedModel | None,
         recipe: Recipe,
         data: Dataset,
     ) -> None:
-        self.model, self.recipe = model, recipe
+        # What is tested and kept.
+        self.model = cast(VisionTransformer, average.module) if average else model
+        self.recipe = recipe
         self.identity = asdict(recipe) | {"data": data.checksum}
         self.parts: dict[str, Any] = {"model": model}
         for i, (optimizer, schedule) in enumerate(zip(optimizers, schedules, strict=True)):
             self.parts |= {f"optimizer_{i}": optimizer, f"schedule_{i}": schedule}
+        if average is not None:
+            self.parts["average"] = average
         self.rows: list[dict[str, float]] = []
         self.positions = [self._positions()]
 
@@ -302,6 +385,8 @@ class State:
 
     def save(self, out: Path) -> None:
         """Write everything needed to go on, whole or not at all."""
+        if processes.rank() != 0:
+            return
         state = {name: part.state_dict() for name, part in self.parts.items()}
         notes = {"rows": self.rows, "positions": self.positions, "identity": self.identity}
         save_training(out / "training.pt", state | notes)
@@ -310,6 +395,7 @@ class State:
         self,
         out: Path,
         data: Dataset,
+        images: Images,
         labels: Labels,
         result: Evaluation,
         device: str,
@@ -341,6 +427,7 @@ class State:
             "confusion": confusion.tolist(),
         }
         machine = {
+            "processes": processes.count(),
             "threads": torch.get_num_threads(),
             "gpu": torch.cuda.get_device_name() if device.startswith("cuda") else None,
         }
@@ -352,5 +439,6 @@ class State:
             summary=summary,
             rows=self.rows,
             positions=np.stack([table.numpy() for table in self.positions]),
+            mistakes=worst_mistakes(images, labels, result),
         )
         (out / "training.pt").unlink(missing_ok=True)

@@ -1,0 +1,58 @@
+"""Training in several processes, one a GPU or core: what `torchrun` starts, and what they share.
+
+Every process holds the whole model and all images, and takes its part of each batch.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, distributed
+
+
+def count() -> int:
+    """How many processes train together; 1 without torchrun."""
+    return distributed.get_world_size() if distributed.is_initialized() else 1
+
+
+def rank() -> int:
+    """The number of this process, from 0."""
+    return distributed.get_rank() if distributed.is_initialized() else 0
+
+
+@contextmanager
+def joined(device: str) -> Iterator[str]:
+    """Meanwhile belong to the processes that torchrun started, if it did; yields the own device.
+
+    "cuda" becomes the GPU of this process.
+    """
+    if "LOCAL_RANK" not in os.environ or distributed.is_initialized():
+        yield device
+        return
+    if device == "cuda":
+        device = f"cuda:{os.environ['LOCAL_RANK']}"
+        torch.cuda.set_device(device)
+    distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+    try:
+        yield device
+    finally:
+        distributed.destroy_process_group()
+
+
+def part_of(tensor: Tensor) -> Tensor:
+    """This process's rows of a tensor: an even part, in the order of the processes."""
+    return tensor.tensor_split(count())[rank()]
+
+
+def sum_over(tensor: Tensor) -> Tensor:
+    """The sum of a tensor over all processes."""
+    if count() > 1:
+        distributed.all_reduce(tensor)
+    return tensor
+
+
+def wait() -> None:
+    """Go on when all processes are here."""
+    if count() > 1:
+        distributed.barrier()
