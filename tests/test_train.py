@@ -6,9 +6,12 @@ import math
 import os
 from dataclasses import asdict, replace
 
+import kills
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
+from torch.optim.swa_utils import AveragedModel
 from toys import CLASSES, dataset, recipe
 
 from vitlit import checkpoint, records
@@ -488,3 +491,71 @@ def test_tuning_leaves_the_test_images_untouched(tmp_path):
 def test_holding_back_everything_is_refused(holdout):
     with pytest.raises(ValueError, match=f"holdout {holdout} must be less than the 24 images"):
         split(recipe(holdout=holdout), dataset(24))
+
+
+# Averages, mixed images, ablations
+
+
+def test_the_average_of_the_weights_is_tested_and_kept(tmp_path):
+    plain = train(recipe(), dataset(), tmp_path / "plain")
+    averaged = train(recipe(average=0.9), dataset(), tmp_path / "averaged")
+    assert averaged.metrics["train_loss"] == plain.metrics["train_loss"]
+    assert averaged.metrics["test_loss"] != plain.metrics["test_loss"]
+    assert not same_weights(plain.path, averaged.path)
+
+
+def test_the_average_is_an_exponential_one(tmp_path, monkeypatch):
+    weights = []
+
+    class Remembering(AveragedModel):
+        def update_parameters(self, model):
+            weights.append(model.head.weight.detach().clone())
+            super().update_parameters(model)
+
+    monkeypatch.setattr(training, "AveragedModel", Remembering)
+    train(recipe(average=0.75), dataset(), tmp_path)
+    expected = weights[0]
+    for value in weights[1:]:
+        expected = 0.75 * expected + 0.25 * value
+    assert len(weights) == 9
+    torch.testing.assert_close(weights_of(tmp_path)["head.weight"], expected)
+
+
+def test_mixing_stops_before_the_last_epochs():
+    data = dataset()
+    settings = recipe(mix=1.0, plain_epochs=1)
+    targets = F.one_hot(data.train_labels, 3).float()
+    for epoch, mixed in ((1, True), (2, False)):
+        batches = batches_of(data.train_images, targets, settings, True, epoch)
+        shares = torch.cat([shares for _, shares in batches])
+        assert (shares.amax(dim=1) < 1).any().item() == mixed
+
+
+def test_the_most_confident_mistakes_are_kept(tmp_path):
+    data = dataset(24, 60)
+    noisy = replace(data, test_labels=data.test_labels.flip(0))
+    run = train(recipe(epochs=1), noisy, tmp_path)
+    kept = np.load(run.path / "mistakes.npz")
+    classifier = checkpoint.load(tmp_path / "model.safetensors")
+    chances = classifier.logits(torch.from_numpy(kept["images"])).softmax(dim=1)
+    assert (kept["true"] != kept["predicted"]).all()
+    assert torch.equal(chances.argmax(dim=1), torch.from_numpy(kept["predicted"]))
+    np.testing.assert_allclose(chances.amax(dim=1), kept["probability"], rtol=1e-4)
+    assert (np.diff(kept["probability"]) <= 0).all()
+    assert len(kept["true"]) == 16
+
+
+@pytest.mark.parametrize(
+    "changes", [{"norm": "post"}, {"patches": "shuffled"}], ids=["norm", "patches"]
+)
+def test_weights_that_no_configuration_describes_are_not_stored(tmp_path, changes):
+    run = train(recipe(variant="an ablation", **changes), dataset(), tmp_path)
+    assert run.weights is None
+    assert {path.name for path in tmp_path.iterdir()} == FILES - {"model.safetensors"}
+
+
+# Pulling the plug: SIGKILL, at random moments
+
+
+def test_a_run_that_is_killed_goes_on_and_ends_with_the_same_weights(tmp_path):
+    assert kills.check(4, tmp_path) == 4

@@ -1,10 +1,13 @@
-"""The command `vitlit`: train, evaluate, predict, data."""
+"""The command `vitlit`: train, ablate, evaluate, predict, data."""
 
 import csv
 import io
 import json
+import os
 import shlex
+import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -40,7 +43,12 @@ Device = Annotated[str, typer.Option(help="cpu, cuda or cuda:N; auto takes a GPU
 
 @app.command()
 def train(
-    preset: Annotated[str, typer.Option(help="smoke, quick or cpu.")] = "cpu",
+    preset: Annotated[
+        str, typer.Option(help="smoke, quick, cpu, cpu-long, ablation, gpu or gpu-long.")
+    ] = "cpu",
+    variant: Annotated[
+        str, typer.Option(help="One thing changed, such as positions=none. [default: nothing]")
+    ] = "",
     seed: Annotated[int, typer.Option(help="Decides everything that is random.")] = 0,
     name: Annotated[
         str | None, typer.Option(help="The record's folder under runs/. [default: preset and time]")
@@ -52,20 +60,64 @@ def train(
     data: Data = None,
     device: Device = "auto",
 ) -> None:
-    """Train a ViT and leave the record of the run. An unfinished run of that name goes on."""
+    """Train a ViT and leave the record of the run. An unfinished run of that name goes on.
+
+    Several GPUs, or machines: torchrun --nproc-per-node 4 -m vitlit train …, with --name.
+    """
     from vitlit import data as datasets
     from vitlit.presets import preset as recipe_of
     from vitlit.train import train as run_training
 
     changes = _changes(change or [])
-    recipe = recipe_of(preset, **{"seed": seed, **changes})
+    recipe = recipe_of(preset, variant, **{"seed": seed, **changes})
+    processes, rank = (int(os.environ.get(key, 0)) for key in ("WORLD_SIZE", "RANK"))
+    if processes > 1 and name is None:
+        raise ValueError(f"{processes} processes need one folder; give --name")
     dataset = datasets.load(data)
     out = records.folder() / (name or f"{preset}-{datetime.now():%Y%m%d-%H%M%S}")
-    command = f"vitlit train --preset {preset} --seed {recipe.seed}"
+    command = f"torchrun --nproc-per-node {processes} -m " if processes > 1 else ""
+    command += f"vitlit train --preset {preset}{f' --variant {variant}' if variant else ''}"
+    command += f" --seed {recipe.seed}"
     command += "".join(f" --set {shlex.quote(text)}" for text in change or [])
-    console.print(f"{preset} on {dataset.title}, {len(dataset.train_images):,} images → {out}")
+    if rank == 0:
+        console.print(f"{preset} on {dataset.title}, {len(dataset.train_images):,} images → {out}")
     run = run_training(recipe, dataset, out, device=_device(device), command=command)
-    console.print(_results(run))
+    if rank == 0:
+        console.print(_results(run))
+
+
+@app.command()
+def ablate(
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds each.")] = 3,
+    jobs: Annotated[int, typer.Option(min=1, help="How many runs at a time.")] = 1,
+    data: Data = None,
+) -> None:
+    """Train the preset `ablation` and all its variants, where their records are missing."""
+    from vitlit.presets import VARIANTS
+
+    folder = records.folder()
+    threads = str(max(1, (os.cpu_count() or 1) // jobs))
+
+    def run(job: tuple[int, str]) -> str:
+        seed, variant = job
+        name = "-".join(["ablation", *([variant.replace("=", "-")] if variant else [])])
+        name += f"-seed{seed}"
+        if not (folder / name / "summary.json").exists():
+            command = [sys.executable, "-m", "vitlit", "train", "--preset", "ablation"]
+            command += ["--variant", variant, "--seed", str(seed), "--name", name]
+            command += ["--data", data] if data else []
+            done = subprocess.run(
+                command, env=os.environ | {"OMP_NUM_THREADS": threads},
+                capture_output=True, text=True,
+            )  # fmt: skip
+            if done.returncode:
+                raise ValueError(f"{shlex.join(command[1:])} failed\n{done.stderr[-2000:]}")
+        return f"{name:<40}{records.read(folder / name).summary['test_accuracy']:>8.2%}"
+
+    todo = [(seed, variant) for seed in range(seeds) for variant in ("", *VARIANTS)]
+    with ThreadPoolExecutor(jobs) as pool:
+        for line in pool.map(run, todo):
+            console.print(line, highlight=False)
 
 
 @app.command()

@@ -1,0 +1,55 @@
+"""vitlit.ablations: each does what its name says, and nothing else."""
+
+import pytest
+import torch
+from torch import nn
+from toys import MODEL
+
+from vitlit.ablations import PostNormBlock, post_norm_, shuffle_patches_
+from vitlit.config import ViTConfig
+from vitlit.vit import VisionTransformer
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    config = ViTConfig(image_size=(8, 12), patch_size=4, **MODEL)
+    model = VisionTransformer(config).eval()
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    return model
+
+
+def test_post_norm_agrees_with_pytorch(model):
+    post_norm_(model)
+    block = model.encoder.blocks[0]
+    reference = nn.TransformerEncoderLayer(
+        16, 2, 24, dropout=0.0, activation="gelu", layer_norm_eps=1e-6, batch_first=True
+    )
+    names = {
+        "self_attn.in_proj_": "attention.qkv.", "self_attn.out_proj.": "attention.out.",
+        "linear1.": "mlp.grow.", "linear2.": "mlp.shrink.", "norm1.": "norm1.", "norm2.": "norm2.",
+    }  # fmt: skip
+    state = block.state_dict()
+    reference.load_state_dict(
+        {f"{b}{kind}": state[f"{a}{kind}"] for b, a in names.items() for kind in ("weight", "bias")}
+    )
+    tokens = torch.randn(3, 7, 16)
+    torch.testing.assert_close(block(tokens), reference(tokens), atol=1e-5, rtol=1e-5)
+    assert all(type(block) is PostNormBlock for block in model.encoder.blocks)
+    assert torch.equal(model.encoder(tokens), model.encoder.blocks[1](block(tokens)))
+
+
+def test_patches_are_shuffled_alike_in_every_image_and_positions_stay(model):
+    images = torch.randn(2, 3, 8, 12)
+    before = model.watch(images)
+    shuffle_patches_(model)
+    after = model.watch(images)
+    order = [
+        [torch.equal(a, b) for b in before["embedded"][0]].index(True) for a in after["embedded"][0]
+    ]
+    assert sorted(order) == list(range(6))
+    assert order != list(range(6))
+    assert torch.equal(after["embedded"], before["embedded"][:, order])
+    positions = after["with_positions"] - after["with_class"]
+    torch.testing.assert_close(positions[0], model.positions.table)
