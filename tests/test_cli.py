@@ -16,7 +16,7 @@ from PIL import Image
 from rich.console import Console
 from toys import CLASSES, MODEL, dataset
 
-from vitlit import checkpoint, cli, records
+from vitlit import checkpoint, cli, presets, records
 from vitlit.vit import VisionTransformer
 
 TINY = ["--preset", "smoke", *(f"--set=model.{name}={value}" for name, value in MODEL.items())]
@@ -174,13 +174,17 @@ def test_data_says_what_is_there(vitlit, trained):
 def test_help_names_the_commands(vitlit):
     code, out, _ = vitlit("--help")
     assert code == 0
-    assert all(f" {command} " in out for command in ("train", "evaluate", "predict", "data"))
+    assert all(
+        f" {command} " in out for command in ("train", "ablate", "evaluate", "predict", "data")
+    )
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         ("train --preset gpu3", "no preset 'gpu3'; choose one of smoke, quick, cpu"),
+        ("train --variant bigger", "no variant 'bigger'; choose one of positions=none, "),
+        ("train --set norm=post", "whose weights are not stored; give --variant"),
         ("train --set epochs", "--set 'epochs' has no value; write NAME=VALUE"),
         ("train --set epoch=3", "a recipe has no epoch; it has ["),
         ("train --set model.wdth=3", "a model has no wdth; it has ["),
@@ -277,3 +281,44 @@ def test_the_seed_may_be_set_like_any_field(vitlit, trained, tmp_path):
     run = records.read(tmp_path / "runs" / "x")
     assert run.summary["seed"] == 5
     assert run.config["command"].startswith("vitlit train --preset smoke --seed 5")
+
+
+def test_ablate_trains_what_is_missing_and_only_that(vitlit, trained, tmp_path, monkeypatch):
+    root, _ = trained
+    (tmp_path / "runs").mkdir()
+    variants = {name: presets.VARIANTS[name] for name in ("norm=post", "patch_size=2")}
+    monkeypatch.setattr(presets, "VARIANTS", variants)
+    words = ["ablate", "--seeds", 1, "--jobs", 2, "--data", root / "toys"]
+    code, out, err = vitlit(*words)
+    assert code == 0, err
+    names = ["ablation-seed0", "ablation-norm-post-seed0", "ablation-patch_size-2-seed0"]
+    assert [line.split()[0] for line in out.splitlines()] == names
+    runs = [records.read(tmp_path / "runs" / name) for name in names]
+    assert [run.summary["variant"] for run in runs] == ["", *variants]
+    assert {run.summary["preset"] for run in runs} == {"ablation"}
+    assert (
+        runs[1].config["command"] == "vitlit train --preset ablation --variant norm=post --seed 0"
+    )
+
+    kept = [(run.path / "summary.json").stat().st_mtime_ns for run in runs]
+    shutil.rmtree(runs[2].path)
+    assert vitlit(*words)[1] == out
+    again = [(run.path / "summary.json").stat().st_mtime_ns for run in runs]
+    assert again[:2] == kept[:2]
+    assert again[2] > kept[2]
+
+
+def test_an_ablation_that_fails_says_which(vitlit, tmp_path):
+    (tmp_path / "runs").mkdir()
+    code, _, err = vitlit("ablate", "--seeds", 1, "--data", "nowhere")
+    assert code == 1
+    assert "--name ablation-seed0 --data nowhere failed" in err
+    assert "source is 'nowhere', where nothing is" in err.replace("\n", " ")
+    assert not list((tmp_path / "runs").iterdir())
+
+
+def test_several_processes_need_a_name(vitlit, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    code, _, err = vitlit("train", *TINY)
+    assert code == 1
+    assert "2 processes need one folder; give --name" in err

@@ -559,3 +559,27 @@ def test_weights_that_no_configuration_describes_are_not_stored(tmp_path, change
 
 def test_a_run_that_is_killed_goes_on_and_ends_with_the_same_weights(tmp_path):
     assert kills.check(4, tmp_path) == 4
+
+
+def test_weights_stored_in_half_precision_are_those_that_were_tested(tmp_path):
+    data = dataset(24, 60)
+    run = train(recipe(stored="fp16"), data, tmp_path / "half")
+    whole = train(recipe(), data, tmp_path / "whole")
+    sizes = [(r.path / "model.safetensors").stat().st_size for r in (run, whole)]
+    assert sizes[0] < 0.65 * sizes[1]
+    classifier = checkpoint.load(run.weights)
+    assert {t.dtype for t in classifier.model.state_dict().values()} == {torch.float32}
+    result = evaluate(classifier, data.test_images, data.test_labels)
+    assert (run.summary["test_accuracy"], run.summary["test_loss"]) == (
+        result.accuracy,
+        result.loss,
+    )
+
+
+def test_a_long_run_keeps_the_positions_of_some_epochs_and_of_the_last(tmp_path):
+    data = dataset(8, 3)
+    run = train(recipe(epochs=120), data, tmp_path)
+    positions = np.load(tmp_path / "positions.npz")["positions"]
+    assert len(positions) == 1 + 40
+    assert len(run.metrics["epoch"]) == 120
+    np.testing.assert_allclose(positions[-1], weights_of(tmp_path)["positions.table"], atol=1e-3)

@@ -43,8 +43,14 @@ class Classifier:
         self.model.eval()
         return self.model(normalize(images.to(self.mean.device), self.mean, self.std))
 
-    def save(self, path: str | Path) -> None:
-        """Write weights and configuration as one safetensors file."""
+    @torch.no_grad()
+    def round_(self, dtype: torch.dtype) -> None:
+        """Round the weights to what numbers of that type can say, in place."""
+        for tensor in self.model.state_dict().values():
+            tensor.copy_(tensor.to(dtype))
+
+    def save(self, path: str | Path, dtype: torch.dtype = torch.float32) -> None:
+        """Write weights and configuration as one safetensors file, the weights as `dtype`."""
         about = {
             "config": json.dumps(asdict(self.model.config)),
             "classes": json.dumps(self.classes),
@@ -52,7 +58,8 @@ class Classifier:
             "std": json.dumps(self.std.tolist()),
             "trained_on": self.trained_on,
         }
-        state = {name: t.detach().cpu().contiguous() for name, t in self.model.state_dict().items()}
+        weights = self.model.state_dict()
+        state = {name: t.detach().cpu().to(dtype).contiguous() for name, t in weights.items()}
         content = save(state, metadata={"format": "pt", **about})
         write_whole(Path(path), lambda file: file.write(content))
 
@@ -69,7 +76,7 @@ def load(path: str | Path) -> Classifier:
     try:
         with safe_open(path, framework="pt") as file:
             about = file.metadata() or {}
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            state = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise CheckpointError(
             f"{path} is no whole safetensors file ({error}); pickled checkpoints (.pt, .pth) are "

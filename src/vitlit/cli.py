@@ -115,9 +115,12 @@ def ablate(
         return f"{name:<40}{records.read(folder / name).summary['test_accuracy']:>8.2%}"
 
     todo = [(seed, variant) for seed in range(seeds) for variant in ("", *VARIANTS)]
-    with ThreadPoolExecutor(jobs) as pool:
+    pool = ThreadPoolExecutor(jobs)
+    try:
         for line in pool.map(run, todo):
             console.print(line, highlight=False)
+    finally:  # one that fails keeps the rest from being started
+        pool.shutdown(cancel_futures=True)
 
 
 @app.command()

@@ -11,6 +11,7 @@ CHOICES = {
     "initialization": ("paper", "mimetic"),
     "optimizer": ("adamw", "muon"),
     "precision": ("fp32", "bf16"),
+    "stored": ("fp32", "fp16"),
     "norm": ("pre", "post"),
     "patches": ("in order", "shuffled"),
 }
@@ -52,6 +53,7 @@ class Recipe:
     patches: str = "in order"
     precision: str = "fp32"
     compile: bool = False  # torch.compile: worth its minute on a GPU
+    stored: str = "fp32"  # the weights' file; what is tested in the end is what is stored
     holdout: int = 0  # training images kept back and tested on, for tuning
     seed: int = 0
 
@@ -151,7 +153,7 @@ def gpu() -> Recipe:
     return Recipe(
         preset="gpu", epochs=150, batch_size=512, optimizer="muon", initialization="mimetic",
         muon_learning_rate=0.01, average=0.999, operations=2, erase=0.25, mix=0.5,
-        plain_epochs=15, precision="bf16", compile=True,
+        plain_epochs=15, precision="bf16", compile=True, stored="fp16",
         model={
             "width": 320, "depth": 9, "heads": 5, "mlp_width": 640, "head": "mlp",
             "stochastic_depth": 0.1,

@@ -97,8 +97,9 @@ def write(
 ) -> None:
     """Write a run's record. The summary comes last: with it the record is whole.
 
-    `positions` is the position table before training and after each epoch, stored in half
-    precision; `mistakes` holds arrays about the most confident mistakes, a row an image.
+    `positions` is the position table before training and after each epoch (of a long run: after
+    some, evenly spread and the last among them), stored in half precision; `mistakes` holds arrays
+    about the most confident mistakes, a row an image.
     """
     table = StringIO(newline="")
     writer = csv.DictWriter(table, list(rows[0]), lineterminator="\n")

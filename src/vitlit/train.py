@@ -294,12 +294,14 @@ def train(
                 state.save(out)
                 bar.set_postfix_str(f"epoch {epoch + 1}: {result.accuracy:.1%}")
 
-        # On the CPU, as `vitlit evaluate` will do it anywhere.
+        # What is stored, on the CPU: as `vitlit evaluate` will do it anywhere.
         final = tested.to("cpu")
+        dtype = torch.float16 if recipe.stored == "fp16" else torch.float32
+        final.round_(dtype)
         result = evaluate(final, tests.cpu(), test_labels.cpu())
         if processes.rank() == 0:
             if recipe.loadable:
-                final.save(out / "model.safetensors")
+                final.save(out / "model.safetensors", dtype)
             state.write_record(out, data, tests.cpu(), test_labels.cpu(), result, device, command)
         processes.wait()
     return records.read(out)
@@ -369,7 +371,7 @@ class State:
         self.rows, self.positions = saved["rows"], saved["positions"]
 
     def add(self, epoch: int, loss: float, result: Evaluation, seconds: float) -> None:
-        """Note what an epoch brought."""
+        """Note what an epoch brought; its positions too, or those of 50 epochs in a longer run."""
         rate = self.parts["schedule_0"].get_last_lr()[0]
         before = self.rows[-1]["seconds"] if self.rows else 0.0
         row = {
@@ -381,7 +383,8 @@ class State:
             "seconds": before + seconds,
         }
         self.rows.append(row)
-        self.positions.append(self._positions())
+        if (self.recipe.epochs - epoch - 1) % math.ceil(self.recipe.epochs / 50) == 0:
+            self.positions.append(self._positions())
 
     def save(self, out: Path) -> None:
         """Write everything needed to go on, whole or not at all."""
