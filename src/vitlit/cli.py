@@ -81,6 +81,9 @@ def train(
     command += "".join(f" --set {shlex.quote(text)}" for text in change or [])
     if rank == 0:
         console.print(f"{preset} on {dataset.title}, {len(dataset.train_images):,} images → {out}")
+    import torch
+
+    torch.backends.cuda.matmul.allow_tf32 = True  # what is tested in the end runs on the CPU
     run = run_training(recipe, dataset, out, device=_device(device), command=command)
     if rank == 0:
         console.print(_results(run))

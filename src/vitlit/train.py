@@ -249,12 +249,7 @@ def train(
     out = Path(out)
     with processes.joined(device) as device:
         images, labels, tests, test_labels = (t.to(device) for t in split(recipe, data))
-        batch = min(recipe.batch_size, len(images))
-        if batch % (2 * processes.count() if recipe.mix else processes.count()):
-            raise ValueError(
-                f"batch_size {batch} cannot be shared by {processes.count()} processes"
-                f"{' in pairs that are mixed' if recipe.mix else ''}; choose a multiple"
-            )
+        batch = batch_of(recipe, len(images))
         classifier = classifier_for(recipe, data, images.cpu()).to(device)
         model = classifier.model
         optimizers = optimizers_for(model, recipe)
@@ -265,15 +260,9 @@ def train(
         state = State(model, optimizers, schedules, average, recipe, data)
         state.resume(out)
 
-        forward: Callable[[Tensor], Tensor] = model
-        if processes.count() > 1:
-            forward = DistributedDataParallel(model)
-        if recipe.compile:
-            forward = torch.compile(forward)
+        forward = forward_of(model, recipe)
         tested = replace(classifier, model=state.model)
-        targets: Targets = labels
-        if recipe.mix:
-            targets = F.one_hot(labels, len(data.classes)).float()
+        targets = F.one_hot(labels, len(data.classes)).float() if recipe.mix else labels
         done = len(state.rows)
         shown = progress and processes.rank() == 0
         how = {"unit": " images", "mininterval": 0.5, "disable": not shown}
@@ -305,6 +294,23 @@ def train(
             state.write_record(out, data, tests.cpu(), test_labels.cpu(), result, device, command)
         processes.wait()
     return records.read(out)
+
+
+def batch_of(recipe: Recipe, count: int) -> int:
+    """The images of a step. Raises ValueError if the processes cannot share them evenly."""
+    batch, shares = min(recipe.batch_size, count), processes.count()
+    if batch % (2 * shares if recipe.mix else shares):
+        pairs = " in pairs that are mixed" if recipe.mix else ""
+        raise ValueError(
+            f"batch_size {batch} cannot be shared by {shares} processes{pairs}; choose a multiple"
+        )
+    return batch
+
+
+def forward_of(model: VisionTransformer, recipe: Recipe) -> Callable[[Tensor], Tensor]:
+    """The model's forward pass: shared with the other processes, compiled, where wanted."""
+    shared = DistributedDataParallel(model) if processes.count() > 1 else model
+    return torch.compile(shared) if recipe.compile else shared
 
 
 def averaged(model: nn.Module, recipe: Recipe) -> AveragedModel | None:
