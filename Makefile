@@ -7,10 +7,11 @@ BIN := .venv/bin
 endif
 PRESET ?= cpu
 NAME ?= $(PRESET)-$(shell date +%Y%m%d-%H%M%S)
+MINUTES ?= 10
 export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help site build test lab notebooks cifar10 mutants lock clean
+.PHONY: help site build test lab notebooks cifar10 bench labml mutants lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -37,6 +38,12 @@ cifar10: .venv/.dev  ## train on CIFAR-10 through chapter 6, into runs/NAME; PRE
 	VITLIT_OUT="$(CURDIR)/runs/$(NAME)" \
 		$(BIN)/python notebooks/execute.py 06_cifar10 --preset $(PRESET) --out "runs/$(NAME)"
 
+bench: .venv/.bench  ## compare throughput with four other implementations, on a GPU if it is there
+	$(BIN)/python benchmarks/throughput.py
+
+labml: .venv/.dev  ## train labml's configuration for MINUTES=10, into runs/labml-seed0
+	$(BIN)/python benchmarks/against_labml.py --minutes $(MINUTES) --out runs/labml-seed0
+
 mutants: .venv/.dev  ## plant known mistakes in copies of the module and see the tests fail
 	$(BIN)/python -m tests.mutants
 
@@ -45,6 +52,8 @@ lock: .venv/.dev  ## pin all packages again, from the ranges in pyproject.toml
 	$(BIN)/uv pip compile --upgrade $(LOCK) --extra dev -o requirements/dev.txt
 	$(BIN)/uv pip compile $(LOCK) --extra docs -o requirements/site.txt \
 		--excludes requirements/not-for-the-site.txt --constraints requirements/dev.txt
+	$(BIN)/uv pip compile --upgrade $(LOCK) --extra bench -o requirements/bench.txt \
+		--constraints requirements/dev.txt
 LOCK := --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.12 \
 	--custom-compile-command "make lock" pyproject.toml
 
@@ -61,6 +70,11 @@ clean:  ## remove what was built and installed
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	@touch $@ .venv/.site
+
+.venv/.bench: requirements/bench.txt | .venv/.python
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/bench.txt
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	@touch $@ .venv/.dev .venv/.site
 
 .venv/.python:
 	@for python in $(PYTHON) python3 python3.12 python3.13 python3.14 python; do \

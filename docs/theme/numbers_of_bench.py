@@ -1,0 +1,98 @@
+"""The benchmarks' numbers on the pages, read from what `make bench` wrote; needs no torch."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+
+def benchmarks(folder: Path) -> list[dict[str, Any]]:
+    """Every benchmark in a folder, in words and rounded numbers, CPUs first.
+
+    Each has `tables`, one for an architecture in a mode; a table has `rows`, one for an
+    implementation, with a cell for each of `precisions`. Raises ValueError on a damaged file.
+    """
+    return [shown_benchmark(file) for file in sorted(folder.glob("*.json"))]
+
+
+def shown_benchmark(file: Path) -> dict[str, Any]:
+    """One benchmark: where and how it was measured, and its tables."""
+    try:
+        result = json.loads(file.read_text(encoding="utf-8"))
+        environment, settings = result["environment"], result["settings"]
+        implementations = result["implementations"]
+        return {
+            "name": file.stem,
+            "anchor": f"bench-{file.stem}",
+            "command": result["command"],
+            "hardware": environment["gpu"] or f"{environment['threads']} CPU cores",
+            "processor": environment["processor"],
+            "commit": environment["commit"],
+            "versions": {
+                "torch": environment["versions"]["torch"],
+                **{name: about["version"] for name, about in implementations.items()},
+            },
+            "rounds": settings["rounds"],
+            "block": f"{settings['seconds']:g}",
+            "left_out": result["left_out"],
+            "notes": [f"{name} {i['note']}" for name, i in implementations.items() if i["note"]],
+            "tables": tables_of(result),
+        }
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise ValueError(f"{file} cannot be read ({error}); repeat `make bench`") from error
+
+
+def tables_of(result: dict[str, Any]) -> list[dict[str, Any]]:
+    """A table for each architecture and mode, with the precisions beside each other."""
+    groups: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
+    for case in result["measurements"]:
+        group = groups.setdefault((case["architecture"], case["mode"]), {})
+        group[case["precision"]] = case
+    tables = []
+    for (title, mode), cases in groups.items():
+        sizes = result["architectures"][title]
+        batch = next(iter(cases.values()))["batch_size"]
+        rows = [
+            {
+                "name": name,
+                "parameters": f"{about['parameters'][title]:,}",
+                "cells": [cell_of(case["implementations"][name]) for case in cases.values()],
+            }
+            for name, about in result["implementations"].items()
+        ]
+        tables.append(
+            {
+                "title": f"ViT-{title}",
+                "mode": mode,
+                "sizes": f"width {sizes['width']}, {sizes['depth']} layers, {sizes['heads']} heads,"
+                f" {sizes['image_size']} × {sizes['image_size']} pixels",
+                "batch": batch,
+                "precisions": list(cases),
+                "limits": [limit_of(case["limit"]) for case in cases.values()],
+                "rows": rows,
+            }
+        )
+    return tables
+
+
+def cell_of(result: dict[str, Any]) -> dict[str, str]:
+    """What one implementation reached in one precision; no ratio for ours, which is the measure."""
+    ratio = result.get("ratio_vitlit_to_this")
+    return {
+        "throughput": rounded(result["median"]),
+        "share": f"{100 * result['share_of_limit']:.0f} %",
+        "ratio": f"{ratio['median']:.2f} ± {ratio['deviation']:.2f}" if ratio else "",
+        "range": f"{ratio['min']:.2f}–{ratio['max']:.2f}" if ratio else "",
+    }
+
+
+def limit_of(limit: dict[str, Any]) -> dict[str, str]:
+    """What the matrix products alone reached."""
+    work = limit["median"] * limit["flops_per_image"]
+    unit, name = (1e12, "TFLOP/s") if work >= 1e12 else (1e9, "GFLOP/s")
+    return {"throughput": rounded(limit["median"]), "work": f"{rounded(work / unit)} {name}"}
+
+
+def rounded(value: float) -> str:
+    """Three digits or, for thousands, all before the point."""
+    decimals = 0 if value >= 100 else 1 if value >= 10 else 2
+    return f"{value:,.{decimals}f}"
