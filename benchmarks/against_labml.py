@@ -19,7 +19,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -32,10 +31,9 @@ from vitlit import data as datasets
 from vitlit import records
 from vitlit.augment import crop_and_flip, draw, normalize
 from vitlit.checkpoint import Classifier
-from vitlit.data import Dataset
 from vitlit.encoder import MLP
 from vitlit.presets import Recipe
-from vitlit.train import Evaluation, classifier_for, evaluate
+from vitlit.train import classifier_for, evaluate, summary_of
 
 
 def recipe_of(seed: int) -> Recipe:
@@ -89,32 +87,6 @@ def train(
             losses[-2:][0].item()
     values = torch.stack(losses).tolist()
     return values, seen, time.perf_counter() - start
-
-
-def summary_of(
-    recipe: Recipe, data: Dataset, result: Evaluation, about: dict[str, Any]
-) -> dict[str, Any]:
-    """What the record says of the run; `about` is what only the run knows."""
-    labels = data.test_labels
-    right = result.predictions == labels
-    K = len(data.classes)
-    confusion = (labels * K + result.predictions).bincount(minlength=K * K).reshape(K, K)
-    return {
-        "preset": recipe.preset,
-        "variant": recipe.variant,
-        "seed": recipe.seed,
-        "data": data.name,
-        "data_title": data.title,
-        "tested_on": "test images",
-        "tested": len(labels),
-        **about,
-        "test_accuracy": result.accuracy,
-        "test_loss": result.loss,
-        "per_class": {
-            name: right[labels == k].double().mean().item() for k, name in enumerate(data.classes)
-        },
-        "confusion": confusion.tolist(),
-    }
 
 
 def run(words: list[str]) -> records.Run:
@@ -180,7 +152,7 @@ def run(words: list[str]) -> records.Run:
         },
         environment=environment_on(device),
         data=data.summary(),
-        summary=summary_of(recipe, data, result, about),
+        summary=summary_of(recipe, data, data.test_labels, result, **about),
         rows=[row],
         positions=np.stack(positions),
     )

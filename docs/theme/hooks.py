@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import equations
+import numbers_of_bench
 import numbers_of_runs
 import pictures
 from jinja2 import Environment, StrictUndefined
@@ -104,6 +105,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         )
         return environment.from_string(markdown).render(
             chapters=config.extra["existing_chapters"],
+            benchmarks=numbers_of_bench.benchmarks(ROOT / "benchmarks/results"),
             **numbers_of_runs.context(ROOT / "runs", page, config, files),
         )
     return markdown

@@ -1,10 +1,14 @@
 """The numbers on the pages, read from run records: none is typed into a page."""
 
-from collections.abc import Callable
+import json
+import math
+import statistics
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
@@ -12,42 +16,86 @@ from mkdocs.utils import get_relative_url
 
 from vitlit import figures, records
 
+ROOT = Path(__file__).absolute().parents[2]
 # The CIFAR-10 runs that count: not the digits that tests train on.
 DATA = ("cifar10", "cifar10-jpeg")
-# What a variant shares with the run that it is compared to.
-KEPT = ("preset", "data", "seed", "epochs")
+# Trained to be compared with, not to be shown first.
+NEVER_FIRST = ("ablation", "labml")
+# Runs that share these differ in the seed only; where they ran does not change what they are.
+SAME = ("preset", "data", "device", "parameters")
 
 
 def context(folder: Path, page: Page, config: MkDocsConfig, files: Files) -> dict[str, Any]:
-    """What a page's Markdown can say: `runs` of presets, `variants` of them, the `headline`."""
+    """What a page's Markdown can say.
+
+    `presets` with their runs, the most accurate first, and `runs`, the same in one list; the
+    `ablation` with its runs and the `effects` of its variants; what was `tried` before; the
+    `headline`, one run; and addresses of pictures, or None where there is nothing to draw.
+    """
     found = [
         run
         for run in records.find(folder)
         if run.summary["data"] in DATA and run.summary["tested_on"] == "test images"
     ]
-    runs = [run for run in found if not run.summary["variant"]]
-    values: dict[str, Any] = {
-        "runs": [shown_run(run) for run in runs],
-        "jpeg": any(run.summary["data"] == "cifar10-jpeg" for run in runs),
-        "official": any(run.summary["data"] == "cifar10" for run in runs),
-        "variants": variants_of(found),
-        "headline": None,
-    }
-    if not runs:
-        return values
+    groups = by_preset(
+        run for run in found if run.summary["preset"] != "ablation" and not run.summary["variant"]
+    )
+    ablations = ablations_of(found)
+    effects = records.effects(ablations)
     # The first seed stands for its preset: the luckiest would be chosen by the test images.
-    firsts = {run.summary["preset"]: run for run in sorted(runs, key=seed, reverse=True)}
-    headline = max(firsts.values(), key=lambda run: run.summary["test_accuracy"])
-    values["headline"] = shown_run(headline)
-    if page.meta.get("pictures"):
-        values["classes"] = classes = list(headline.summary["per_class"])
-        drawn = {
-            "curves": lambda: figures.curves(runs),
-            "confusion": lambda: figures.confusion(headline.summary["confusion"], classes),
-        }
-        for name, draw in drawn.items():
-            values[name] = picture(name, draw, page, config, files)
+    firsts = [group[0] for group in groups]
+    best = [run for run in firsts if run.summary["preset"] not in NEVER_FIRST]
+    headline = max(best, key=lambda run: run.summary["test_accuracy"], default=None)
+    presets = [shown_preset(group) for group in groups]
+    shown = [run.summary["data"] for run in (*firsts, *ablations)]
+    values: dict[str, Any] = {
+        "presets": presets,
+        "runs": [run for preset in presets for run in preset["runs"]],
+        "jpeg": "cifar10-jpeg" in shown,
+        "official": "cifar10" in shown,
+        "ablation": shown_ablation(ablations, effects) if effects else None,
+        "effects": [shown_effect(effect) for effect in effects],
+        "tried": json.loads((ROOT / "docs/data/tried.json").read_text(encoding="utf-8")),
+        "headline": shown_run(headline) if headline else None,
+        "classes": list(firsts[0].summary["per_class"]) if firsts else [],
+    }
+    drawn: dict[str, Callable[[], figures.Picture]] = {}
+    if groups:
+        drawn["curves"] = lambda: figures.curves([run for group in groups for run in group])
+        drawn["times"] = lambda: figures.accuracy_over_time(firsts)
+    if effects:
+        drawn["ablations"] = lambda: figures.ablations(effects)
+    if headline:
+        counts, classes = headline.summary["confusion"], values["classes"]
+        drawn["confusion"] = lambda: figures.confusion(counts, classes)
+        if (headline.path / "mistakes.npz").exists():
+            drawn["mistakes"] = lambda: picture_of_mistakes(headline)
+    for name in ("curves", "times", "ablations", "confusion", "mistakes"):
+        wanted = page.meta.get("pictures") and name in drawn
+        values[name] = picture(name, drawn[name], page, config, files) if wanted else None
     return values
+
+
+def by_preset(runs: Iterable[records.Run]) -> list[list[records.Run]]:
+    """The runs of each preset on the same data by seed, the most accurate preset first."""
+    groups: dict[tuple[Any, ...], list[records.Run]] = {}
+    for run in sorted(runs, key=seed):
+        groups.setdefault(tuple(run.summary[key] for key in SAME), []).append(run)
+    return sorted(groups.values(), key=accuracy, reverse=True)
+
+
+def ablations_of(runs: Iterable[records.Run]) -> list[records.Run]:
+    """The ablation's runs, by seed, on that data on which there are most."""
+    groups: dict[str, list[records.Run]] = {}
+    for run in sorted(runs, key=seed):
+        if run.summary["preset"] == "ablation":
+            groups.setdefault(run.summary["data"], []).append(run)
+    return max(groups.values(), key=len, default=[])
+
+
+def accuracy(runs: Sequence[records.Run]) -> float:
+    """The mean test accuracy, a fraction."""
+    return statistics.mean(run.summary["test_accuracy"] for run in runs)
 
 
 def seed(run: records.Run) -> int:
@@ -58,6 +106,7 @@ def seed(run: records.Run) -> int:
 def shown_run(run: records.Run) -> dict[str, Any]:
     """One run in words and rounded numbers."""
     summary, environment = run.summary, run.environment
+    threads = environment["threads"]
     return {
         "name": run.name,
         "anchor": f"run-{run.name}",
@@ -66,11 +115,11 @@ def shown_run(run: records.Run) -> dict[str, Any]:
         "seed": summary["seed"],
         "data": summary["data_title"],
         "command": run.config["command"],
-        "hardware": environment["gpu"] or f"{environment['threads']} CPU cores",
+        "hardware": environment["gpu"] or f"{threads} CPU core{'s' if threads != 1 else ''}",
         "processor": environment["processor"],
         "versions": environment["versions"],
         "commit": environment["commit"],
-        "epochs": summary["epochs"],
+        "epochs": f"{round(summary['epochs'], 1):g}",
         "parameters": f"{summary['parameters']:,}",
         "time": duration(summary["train_seconds"]),
         "accuracy": percent(summary["test_accuracy"]),
@@ -80,25 +129,68 @@ def shown_run(run: records.Run) -> dict[str, Any]:
     }
 
 
-def variants_of(found: list[records.Run]) -> list[dict[str, Any]]:
-    """Presets that have ablations: the preset itself first, each variant with its difference."""
-    groups = []
-    bases = [run for run in found if not run.summary["variant"]]
-    for base in bases:
-        same = [
-            run
-            for run in found
-            if run.summary["variant"] and all(run.summary[key] == base.summary[key] for key in KEPT)
-        ]
-        if same:
-            reference = base.summary["test_accuracy"]
-            rows = [
-                shown_run(run)
-                | {"difference": f"{100 * (run.summary['test_accuracy'] - reference):+.1f}"}
-                for run in sorted(same, key=lambda run: run.summary["test_accuracy"])
-            ]
-            groups.append({"preset": shown_run(base), "rows": rows})
-    return groups
+def shown_preset(runs: Sequence[records.Run]) -> dict[str, Any]:
+    """A preset: mean and spread of the accuracy over its runs, everything else of the first."""
+    shares = [run.summary["test_accuracy"] for run in runs]
+    spread = f" ± {100 * statistics.stdev(shares):.1f}" if len(runs) > 1 else ""
+    return {
+        **shown_run(runs[0]),
+        "anchor": f"preset-{runs[0].name}",
+        "mean": f"{100 * accuracy(runs):.1f}{spread} %",
+        "seeds": len({seed(run) for run in runs}),
+        "another": runs[0].summary["preset"] == "labml",
+        **shown_together(runs),
+    }
+
+
+def shown_ablation(
+    runs: Sequence[records.Run], effects: Sequence[records.Effect]
+) -> dict[str, Any]:
+    """The unchanged preset, and all runs to repeat: first its own, then the variants in order."""
+    base = [run for run in runs if not run.summary["variant"]]
+    return {
+        **shown_preset(base),
+        **shown_together([*base, *(run for effect in effects for run in effect.runs)]),
+    }
+
+
+def shown_together(runs: Sequence[records.Run]) -> dict[str, Any]:
+    """Runs that are repeated in the same way, and what they ran on, each thing said once."""
+    shown = [shown_run(run) for run in runs]
+    versions = (", ".join(f"{n} {v}" for n, v in run["versions"].items()) for run in shown)
+    return {
+        "runs": shown,
+        "processors": unique(run["processor"] for run in shown),
+        "versions": unique(versions),
+    }
+
+
+def unique(words: Iterable[str]) -> list[str]:
+    """Every word once, in order; no empty ones."""
+    return [word for word in dict.fromkeys(words) if word]
+
+
+def shown_effect(effect: records.Effect) -> dict[str, Any]:
+    """What one change did, in rounded numbers."""
+    spread = f" ± {effect.spread:.1f}" if math.isfinite(effect.spread) else ""
+    return {
+        "variant": effect.variant,
+        "seeds": len(effect.runs),
+        "accuracy": percent(accuracy(effect.runs)),
+        "difference": f"{effect.mean:+.1f}{spread}".replace("-", "−"),
+        "measurable": effect.measurable,
+        "cost": f"{effect.cost:.1f} ×",
+        "command": effect.runs[0].config["command"],
+    }
+
+
+def picture_of_mistakes(run: records.Run) -> figures.Picture:
+    """The first mistakes of a run: what it said, and in brackets what it is."""
+    kept = np.load(run.path / "mistakes.npz")
+    classes = list(run.summary["per_class"])
+    said, true = ([classes[k] for k in kept[name][:12]] for name in ("predicted", "true"))
+    labels = [f"{a}\n({b})" for a, b in zip(said, true, strict=True)]
+    return figures.images(kept["images"][:12], labels, columns=6, inches=1.0)
 
 
 def picture(

@@ -5,7 +5,8 @@ nothing of models. Pictures are transparent, in inks that can be read on a light
 page; words in them are symbols, units and class names only.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -18,6 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
+from matplotlib.ticker import LogLocator, NullLocator
 from PIL import Image
 
 INK = "#787c84"  # contrast at least 4:1 on white and on black
@@ -354,17 +356,96 @@ def overlay(
 
 @mpl.rc_context(STYLE)
 def curves(runs: Sequence[Any]) -> Picture:
-    """Loss and test accuracy of training runs (vitlit.records.Run) over epochs."""
+    """Loss and test accuracy of training runs (vitlit.records.Run) over epochs, a color a preset.
+
+    The epochs are drawn on a logarithmic axis where some runs are ten times as long as others.
+    """
     figure, axes = canvas(7.6, 2.8, 1, 2)
-    for run in runs:
+    for run, look in _looks(runs):
         epochs = run.metrics["epoch"]
-        axes[0, 0].plot(epochs, run.metrics["train_loss"], label=run.name)
-        axes[0, 1].plot(epochs, [100 * a for a in run.metrics["test_accuracy"]], label=run.name)
+        axes[0, 0].plot(epochs, run.metrics["train_loss"], **look)
+        axes[0, 1].plot(epochs, [100 * a for a in run.metrics["test_accuracy"]], **look)
+    lengths = [run.metrics["epoch"][-1] for run in runs]
     for axis, name in zip(axes.flat, ("training loss", "test accuracy / %"), strict=True):
+        if max(lengths) >= 10 * min(lengths):
+            _logarithmic(axis)
         axis.set_xlabel("epoch")
         axis.set_ylabel(name)
         axis.grid(True)
     axes[0, 1].legend(fontsize=8)
+    return Picture(figure, colors=64)
+
+
+@mpl.rc_context(STYLE)
+def accuracy_over_time(runs: Sequence[Any]) -> Picture:
+    """Test accuracy of training runs (vitlit.records.Run) over minutes of training."""
+    figure, axes = canvas(5.2, 2.8)
+    axis = axes[0, 0]
+    for run, look in _looks(runs):
+        minutes = [seconds / 60 for seconds in run.metrics["seconds"]]
+        axis.plot(minutes, [100 * a for a in run.metrics["test_accuracy"]], **look)
+    _logarithmic(axis)
+    axis.set_xlabel("training / min")
+    axis.set_ylabel("test accuracy / %")
+    axis.grid(True)
+    axis.legend(fontsize=8)
+    return Picture(figure, colors=64)
+
+
+def _looks(runs: Sequence[Any]) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """Each run with its look: color and label of its preset, labeled once, a dot at the end.
+
+    Presets of which there are more than colors are dashed the second time round.
+    """
+    presets = list(dict.fromkeys(run.summary["preset"] for run in runs))
+    labeled = set()
+    for run in runs:
+        preset = run.summary["preset"]
+        again, color = divmod(presets.index(preset), len(COLORS))
+        look = {"color": COLORS[color], "linestyle": ("-", "--", ":")[again % 3], "marker": "o"}
+        look |= {"markersize": 4, "markevery": [-1]}
+        yield run, {**look, "label": f"_{preset}" if preset in labeled else preset}
+        labeled.add(preset)
+
+
+def _logarithmic(axis: Axes) -> None:
+    """Make the x axis logarithmic, with plain numbers at 1, 2 and 5."""
+    axis.set_xscale("log")
+    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.xaxis.set_minor_locator(NullLocator())
+    axis.xaxis.set_major_formatter("{x:g}")
+    axis.tick_params(axis="x", labelsize=8)
+
+
+@mpl.rc_context(STYLE)
+def ablations(effects: Sequence[Any]) -> Picture:
+    """What changes to a preset did (vitlit.records.Effect), a row each, in the order given.
+
+    A dot is a seed, the marker the mean, the bar its spread. A mean that is no larger than its
+    spread is hollow and gray: no measurable effect. The band is the standard deviation of the
+    unchanged runs themselves.
+    """
+    figure, axes = canvas(6.2, 0.27 * len(effects) + 0.7)
+    axis = axes[0, 0]
+    base = {run.path: run.summary["test_accuracy"] for effect in effects for run in effect.base}
+    own = 100 * np.std(list(base.values()), ddof=1) if len(base) > 1 else 0.0
+    axis.axvspan(-own, own, color=INK, alpha=0.15, linewidth=0)
+    axis.axvline(0, color=INK, linewidth=1)
+    for row, effect in enumerate(effects):
+        color = BLUE if effect.measurable else INK
+        spread = effect.spread if math.isfinite(effect.spread) else 0.0
+        axis.barh(row, 2 * spread, 0.4, effect.mean - spread, color=color, alpha=0.3)
+        face = color if effect.measurable else "none"
+        axis.plot(effect.mean, row, "o", color=color, markerfacecolor=face, markersize=6)
+        # The dots lie below the bar, so that the mean hides none of them.
+        below = np.full(len(effect.differences), row + 0.33)
+        axis.plot(effect.differences, below, ".", color=color, markersize=4)
+    axis.set_yticks(range(len(effects)), [effect.variant for effect in effects], fontsize=8)
+    axis.tick_params(axis="y", length=0)
+    axis.set_ylim(len(effects) - 0.4, -0.5)
+    axis.grid(True, axis="x")
+    axis.set_axisbelow(True)
+    axis.set_xlabel("Δ test accuracy / percentage points")
     return Picture(figure, colors=64)
 
 

@@ -320,6 +320,32 @@ def averaged(model: nn.Module, recipe: Recipe) -> AveragedModel | None:
     return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.average))
 
 
+def summary_of(
+    recipe: Recipe, data: Dataset, labels: Labels, result: Evaluation, **about: Any
+) -> dict[str, Any]:
+    """A record's summary; `about` is what only the run knows: device, epochs, time and size."""
+    right = result.predictions == labels
+    per_class = {
+        name: right[labels == k].double().mean().item() for k, name in enumerate(data.classes)
+    }
+    K = len(data.classes)
+    confusion = (labels * K + result.predictions).bincount(minlength=K * K).reshape(K, K)
+    return {
+        "preset": recipe.preset,
+        "variant": recipe.variant,
+        "seed": recipe.seed,
+        "data": data.name,
+        "data_title": data.title,
+        "tested_on": f"{recipe.holdout} training images" if recipe.holdout else "test images",
+        "tested": len(labels),
+        **about,
+        "test_accuracy": result.accuracy,
+        "test_loss": result.loss,
+        "per_class": per_class,
+        "confusion": confusion.tolist(),
+    }
+
+
 def worst_mistakes(
     images: Images, labels: Labels, result: Evaluation, count: int = 16
 ) -> dict[str, np.ndarray]:
@@ -412,28 +438,11 @@ class State:
     ) -> None:
         """Write the record of the finished run, its summary last, and drop the saved state."""
         recipe, model = self.recipe, self.model
-        right = result.predictions == labels
-        per_class = {
-            name: right[labels == k].double().mean().item() for k, name in enumerate(data.classes)
-        }
-        K = len(data.classes)
-        confusion = (labels * K + result.predictions).bincount(minlength=K * K).reshape(K, K)
-        summary = {
-            "preset": recipe.preset,
-            "variant": recipe.variant,
-            "seed": recipe.seed,
-            "data": data.name,
-            "data_title": data.title,
-            "tested_on": f"{recipe.holdout} training images" if recipe.holdout else "test images",
-            "tested": len(labels),
+        about = {
             "device": device,
             "epochs": recipe.epochs,
             "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
             "train_seconds": self.rows[-1]["seconds"],
-            "test_accuracy": result.accuracy,
-            "test_loss": result.loss,
-            "per_class": per_class,
-            "confusion": confusion.tolist(),
         }
         machine = {
             "processes": processes.count(),
@@ -445,7 +454,7 @@ class State:
             config={"command": command, **asdict(recipe), "vit": asdict(model.config)},
             environment=records.environment() | machine,
             data=data.summary(),
-            summary=summary,
+            summary=summary_of(recipe, data, labels, result, **about),
             rows=self.rows,
             positions=np.stack([table.numpy() for table in self.positions]),
             mistakes=worst_mistakes(images, labels, result),
