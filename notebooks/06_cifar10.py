@@ -16,12 +16,12 @@
 #
 # **How well does it see, and can you trust the number?**
 #
-# The model is complete. Now it meets 50,000 small pictures and learns to name what is on them. You will train one here, for about a minute. Beside it stands a longer run from its record, with everything you need to repeat it.
+# The model is complete. Now it meets 50,000 small pictures and learns to name what is on them. You will train one here, for about a minute. Beside it stand longer runs from their records, with everything you need to repeat them.
 #
 # After this chapter you can
 #
 # - check a training program before you spend time on it,
-# - say what every part of the recipe is for,
+# - say what every part of the recipe is for, and what it is worth,
 # - read an accuracy with its uncertainty, and look at what the model gets wrong.
 
 # %% tags=["figure"]
@@ -142,7 +142,7 @@ from vitlit.augment import crop_and_flip, draw
 from vitlit.mimetic import biased_identity, mimetic_
 from vitlit.muon import orthogonalize
 from vitlit.reveal import reveal
-from vitlit.train import optimizers_for, rate_at, train_epoch
+from vitlit.train import fewer_patches, optimizers_for, rate_at, train_epoch
 
 # %% [markdown]
 # The random numbers of an epoch are drawn at once, a row a picture. So what happens to a picture does not depend on the batch it lands in.
@@ -170,9 +170,44 @@ figures.images(crop_and_flip(one, shifts, flips, pad), columns=8, inches=0.9)
 # **Figure 6.4.** One picture, eight ways. Where the crop reaches over the edge, the picture is continued like in a mirror.
 
 # %% [markdown]
+# Moving and mirroring is enough for a run of minutes. A run of hours sees every picture hundreds of times, and begins to know them by heart. Then more has to change. `distort` turns, shears, brightens or coarsens a batch, each picture in its own way. What a picture does not get has strength zero, and strength zero changes nothing. So all operations can run on all pictures at once.
+
+# %%
+from vitlit.augment import distort, draw_erased, draw_mixes, draw_strengths, erase, mix
+
+# %% tags=["reveal"]
+reveal(distort)
+
+# %% [markdown]
+# The strongest change is to *mix* two pictures. MixUp fades one into the other, CutMix pastes a piece of it. What makes this fair is that the target is mixed too: a picture that shows a third of a ship is to be called a ship by a third.
+
+# %% tags=["reveal"]
+reveal(mix)
+
+# %% [markdown]
+# Eight pictures go through all of it. The numbers below say how much of its own class a picture keeps.
+
+# %%
+eight = pictures.train_images[chosen[2:10]]
+random = torch.Generator().manual_seed(5)
+changed = distort(eight, draw_strengths(8, 2, 0.5, random))
+changed = erase(changed, draw_erased(8, 0.25, random))
+changed, kept = mix(changed, torch.eye(8), draw_mixes(8, 0.6, random))
+figures.images(
+    [*eight, *changed],
+    ["1.00"] * 8 + [f"{share:.2f}" for share in kept.diagonal()],
+    columns=8,
+    inches=0.9,
+)
+
+# %% [markdown] tags=["caption"]
+# <!-- alt: Two rows of eight pictures. Above they are as they came; below some are tilted, some have other colors, a gray box, a faint second picture or a pasted piece. -->
+# **Figure 6.5.** Above, eight pictures; below, what a long run makes of them. The presets for a GPU train on pictures like these.
+
+# %% [markdown]
 # ## The recipe {#recipe}
 #
-# Four ingredients make up the recipe of the longer run. First, the **learning rate**. The first steps are small, because the gradients of a fresh Transformer say little. Then the rate falls along half a cosine, so that the end is a settling down.
+# Five ingredients make up the recipe of the longer runs. First, the **learning rate**. The first steps are small, because the gradients of a fresh Transformer say little. Then the rate falls along half a cosine, so that the end is a settling down.
 
 # %% tags=["reveal"]
 reveal(rate_at)
@@ -187,7 +222,7 @@ figures.lines({"AdamW": (steps, curve)}, "step", "learning rate", height=2.2)
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: A curve that rises in a straight line over the first tenth of the steps and then falls to zero like half a cosine wave. -->
-# **Figure 6.5.** The learning rate over a run of 1,000 steps.
+# **Figure 6.6.** The learning rate over a run of 1,000 steps.
 
 # %% [markdown]
 # Second, **two optimizers**. AdamW moves every weight on its own scale. It takes the vectors, the embedding and the head. Weight decay pulls matrices towards zero; biases and norm gains are left alone, since they have no size that could run away with others'.
@@ -219,7 +254,7 @@ figures.lines({n: (ranks, v) for n, v in values.items()}, "rank", "singular valu
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Two curves of singular values by rank on a logarithmic axis. The gradient's falls by orders of magnitude; the orthogonalized one stays near 1. -->
-# **Figure 6.6.** Singular values of one gradient, as it is and after Muon. The weak directions get their say.
+# **Figure 6.7.** Singular values of one gradient, as it is and after Muon. The weak directions get their say.
 
 # %% [markdown]
 # Third, a better **start**. The paper's code begins with random matrices. In trained Transformers two products of matrices are not random at all: what a head compares, $W_q^\top W_k$, resembles the identity, and what it returns, $W_{out} W_v$, minus the identity. [Trockman and Kolter (2023)](../docs/bibliography.md#trockman2023) begin there.
@@ -243,10 +278,32 @@ figures.heatmaps([left, right, left @ right], signed=True, inches=1.5)
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Three square matrices as colors. The first two are noise; the third, their product, is noise with a strong diagonal. -->
-# **Figure 6.7.** The two factors, and their product: noise plus a multiple of the identity.
+# **Figure 6.8.** The two factors, and their product: noise plus a multiple of the identity.
 
 # %% [markdown]
-# Fourth, small things. *Label smoothing* asks for a little less than certainty: a tenth of the probability is spread evenly over all classes. *Clipping* shortens a gradient that is longer than 1. All of it fits into one loop.
+# Fourth, **half of the patches**. Most of a picture can be guessed from the rest of it. So in the first epochs only a random half of its patches enters the encoder, another half each time. The patches keep their positions, and nothing else has to know. An epoch then costs less than half the time, and the time that is saved pays for more epochs. For the last epochs all patches come back, as in the test. This is PatchDropout ([Liu et al. 2022](../docs/bibliography.md#liu2022)).
+
+# %% tags=["reveal"]
+reveal(fewer_patches)
+
+# %% [markdown]
+# What one picture shows, four times, when half of it is left out:
+
+# %%
+from vitlit.patches import patchify, unpatchify
+
+size = one.shape[-1]
+cut = patchify(one[:4].float(), 4)
+seen = torch.rand(4, cut.shape[1], generator=random).argsort(dim=1) < cut.shape[1] // 2
+halves = unpatchify(torch.where(seen[..., None], cut, 128.0), 4, (size, size))
+figures.images([one[0], *halves.byte()], columns=5, inches=0.9)
+
+# %% [markdown] tags=["caption"]
+# <!-- alt: A training picture, and four copies of it in which a different half of the small squares is gray. -->
+# **Figure 6.9.** A picture, and four of the halves that an epoch might show of it.
+
+# %% [markdown]
+# Fifth, small things. *Label smoothing* asks for a little less than certainty: a tenth of the probability is spread evenly over all classes. *Clipping* shortens a gradient that is longer than 1. In long runs an *average* of the weights follows them, and in the end it counts instead of the last ones, which still tremble. All of it fits into one loop.
 
 # %% tags=["reveal", "wide"]
 reveal(train_epoch)
@@ -254,7 +311,7 @@ reveal(train_epoch)
 # %% [markdown]
 # ## A minute of training {#training}
 #
-# Everything is in place. `train` runs the epochs, tests after each, and writes a record. The preset `quick` is meant for this page: one epoch of a very small model. With `make cifar10` the same cell trains the preset `cpu`, and a bar in the terminal shows how far it is.
+# Everything is in place. `train` runs the epochs, tests after each, and writes a record. After each epoch it saves all that it needs to go on: a run that is cut off is finished by the same command, with the same weights in the end. The preset `quick` is meant for this page: one epoch of a very small model. With `make cifar10` the same cell trains the preset `cpu`, and a bar in the terminal shows how far it is.
 
 # %%
 import tempfile
@@ -274,17 +331,28 @@ for key in ("preset", "epochs", "parameters", "tested", "test_accuracy"):
 # Chance would be one in ten. A minute is enough to leave it far behind, and not enough to be good.
 
 # %% [markdown]
-# ## The full run {#full-run}
+# ## The full runs {#full-run}
 #
-# The longer run was made once, with the command that stands in its record, and anyone can repeat it. Its numbers are read from `runs/`, never typed. They are those of the **last** epoch. To pick the best epoch by its test accuracy would be to train on the test set, a little.
+# Longer runs were made once, with the commands that stand in their records, and anyone can repeat them. Their numbers are read from `runs/`, never typed. They are those of the **last** epoch. To pick the best epoch by its test accuracy would be to train on the test set, a little.
 
 # %%
 from vitlit import records
 
-runs = [run for run in records.find() if run.summary["data"].startswith("cifar10")]
-runs = [run for run in runs if run.summary["preset"] == "cpu" and not run.summary["variant"]]
-full = live if name == "cpu" else min(runs, key=lambda run: run.summary["seed"])
-print(full.config["command"])
+runs = [
+    run
+    for run in records.find()
+    if run.summary["data"].startswith("cifar10") and run.weights and not run.summary["variant"]
+]
+for run in sorted(runs, key=lambda run: run.name):
+    summary = run.summary
+    minutes = summary["train_seconds"] / 60
+    print(f"{run.config['command']:<46}{minutes:5.1f} min {100 * summary['test_accuracy']:6.2f} %")
+
+# %% [markdown]
+# Which data, how many pictures, which processor: that is in the record too. This is the best of them.
+
+# %%
+full = live if name not in ("quick", "smoke") else runs[0]
 for key in ("data_title", "tested_on", "tested", "device", "epochs", "parameters"):
     print(f"{key:<14}{full.summary[key]:>24}")
 for key in ("train_seconds", "test_accuracy"):
@@ -295,15 +363,15 @@ print(f"{'processor':<14}{full.environment['processor']:>24}")
 figures.curves([full])
 
 # %% [markdown] tags=["caption"]
-# <!-- alt: Two panels over the epochs of the run. Left, the training loss falls; right, the test accuracy rises and flattens. -->
-# **Figure 6.8.** The run, epoch by epoch. The record holds the same numbers as a table, `metrics.csv`.
+# <!-- alt: Two panels over the epochs of the run. Left, the training loss falls, with a step down near the end; right, the test accuracy rises and flattens. -->
+# **Figure 6.10.** The run, epoch by epoch. The step is where all patches come back. The record holds the same numbers as a table, `metrics.csv`.
 
 # %% [markdown]
 # How sure is such a number? Each of $n$ test pictures is right with probability $p$. Then the measured fraction scatters by about
 #
 # $$\sigma = \sqrt{\frac{p\,(1-p)}{n}}.$$
 #
-# Two models whose accuracies differ by less than two or three $\sigma$ cannot be told apart by this test set. And another seed moves the number too.
+# Two models whose accuracies differ by less than two or three $\sigma$ cannot be told apart by this test set.
 
 # %%
 p, n = full.summary["test_accuracy"], full.summary["tested"]
@@ -311,9 +379,39 @@ sigma = math.sqrt(p * (1 - p) / n)
 print(f"{100 * p:.2f} % ± {100 * sigma:.2f} %")
 
 # %% [markdown]
+# And another seed moves the number too. The preset `cpu` was run with several seeds: here are mean, deviation and number of runs.
+
+# %%
+import statistics
+
+seeds = [100 * run.summary["test_accuracy"] for run in runs if run.summary["preset"] == "cpu"]
+spread = statistics.stdev(seeds) if len(seeds) > 1 else 0.0
+print(f"{statistics.mean(seeds):.2f} % ± {spread:.2f} %   {len(seeds)}")
+
+# %% [markdown]
+# ## What each ingredient is worth {#ingredients}
+#
+# Which trick mattered? Change one thing, keep everything else, and train again. The preset `ablation` is a small model and one epoch, so that it can be run often: each change with three seeds, each compared with the unchanged run of the same seed. `vitlit ablate` repeats them all.
+
+# %%
+small = [run for run in records.find() if run.summary["preset"] == "ablation"]
+effects = records.effects([run for run in small if run.summary["data"].startswith("cifar10")])
+base = {run.path: 100 * run.summary["test_accuracy"] for effect in effects for run in effect.base}
+print(f"{'':<22}{statistics.mean(base.values()):6.2f} %")
+for effect in effects:
+    print(f"{effect.variant:<22}{effect.mean:+6.2f} ± {effect.spread:.2f}   {effect.cost:4.1f} ×")
+
+# %% tags=["figure"]
+figures.ablations(effects)
+
+# %% [markdown] tags=["caption"]
+# <!-- alt: A chart with a row for every change, from the most harmful to the most useful: a marker at the mean difference in accuracy, a bar for its spread and a dot for each seed. Some markers are hollow and gray. -->
+# **Figure 6.11.** The accuracy that a change costs or brings, in percentage points. A dot is a seed, the marker their mean, the bar its spread. Hollow and gray: no measurable effect.
+
+# %% [markdown]
 # ## What it gets wrong {#mistakes}
 #
-# We load the weights of the full run and ask for every test picture. First a receipt: the weights in the file must give the accuracy in the record, to the picture.
+# We load the weights of the best run and ask for every test picture. First a receipt: the weights in the file must give the accuracy in the record, to the picture.
 
 # %%
 from vitlit import checkpoint
@@ -332,7 +430,7 @@ figures.confusion(full.summary["confusion"], trained.classes)
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: A ten by ten table of counts, bright on the diagonal. Off the diagonal the largest numbers stand between cat and dog. -->
-# **Figure 6.9.** True class by row, predicted class by column, in test pictures.
+# **Figure 6.12.** True class by row, predicted class by column, in test pictures.
 
 # %% [markdown]
 # The most telling mistakes are the confident ones. Under each picture stands what the model said, and what it is.
@@ -355,7 +453,7 @@ if trained.trained_on == pictures.title:
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Eight test pictures in a row, each with the wrong class that the model was sure of and, in brackets, the true one. -->
-# **Figure 6.10.** The most confident mistakes of the run: said, and in brackets what it is.
+# **Figure 6.13.** The most confident mistakes of the run: said, and in brackets what it is.
 
 # %% [markdown]
 # And Chelsea? She is no CIFAR-10 picture: another camera, another crop, another size. Scaled to 32 pixels she is still a cat to us. Her three likeliest classes:
@@ -394,7 +492,7 @@ figures.heatmaps(maps, columns=9, inches=0.8, signed=True)
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Two rows of nine small maps, one map a place. In the upper row each map has a smooth bright spot around its own place. In the lower row the spots are still there, with rougher edges. -->
-# **Figure 6.11.** Similarity of nine positions with all others, before and after training. The grid was given; training kept it and bent it.
+# **Figure 6.14.** Similarity of nine positions with all others, before and after training. The grid was given; training kept it and bent it.
 
 # %% [markdown]
 # With more data a ViT needs less help. The paper starts from random positions, pre-trains on up to 303 million pictures, and finds the same kind of map in the end (its figure 7).
@@ -485,4 +583,4 @@ check_crop_and_turn(crop_and_turn)
 # %% [markdown]
 # ## In the paper {#paper}
 #
-# Section 4.1 of [Dosovitskiy et al. (2020)](../docs/bibliography.md#dosovitskiy2020) gives the training set-up and appendix B.1 its numbers. The paper reports CIFAR-10 only after pre-training on large data (table 2). Its section 4.3 shows how much of that data a ViT needs before it overtakes a convolutional network. [Steiner et al. (2021)](../docs/bibliography.md#steiner2021) measure what data, augmentation and regularization are worth to a ViT. AdamW is [Loshchilov and Hutter's](../docs/bibliography.md#loshchilov2017), Muon is [Jordan's](../docs/bibliography.md#jordan2024), label smoothing [Szegedy et al.'s](../docs/bibliography.md#szegedy2015).
+# Section 4.1 of [Dosovitskiy et al. (2020)](../docs/bibliography.md#dosovitskiy2020) gives the training set-up and appendix B.1 its numbers. The paper reports CIFAR-10 only after pre-training on large data (table 2). Its section 4.3 shows how much of that data a ViT needs before it overtakes a convolutional network. [Steiner et al. (2021)](../docs/bibliography.md#steiner2021) measure what data, augmentation and regularization are worth to a ViT. AdamW is [Loshchilov and Hutter's](../docs/bibliography.md#loshchilov2017), Muon is [Jordan's](../docs/bibliography.md#jordan2024), label smoothing [Szegedy et al.'s](../docs/bibliography.md#szegedy2015). The stronger changes to pictures are RandAugment ([Cubuk et al. 2020](../docs/bibliography.md#cubuk2020)), random erasing ([Zhong et al. 2020](../docs/bibliography.md#zhong2020)), MixUp ([Zhang et al. 2018](../docs/bibliography.md#zhang2018)) and CutMix ([Yun et al. 2019](../docs/bibliography.md#yun2019)).
