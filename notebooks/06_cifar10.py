@@ -201,7 +201,7 @@ figures.images(
 )
 
 # %% [markdown] tags=["caption"]
-# <!-- alt: Two rows of eight pictures. Above they are as they came; below some are tilted, some have other colors, a gray box, a faint second picture or a pasted piece. -->
+# <!-- alt: Two rows of eight pictures. Above they are as they came; below some are tilted, some have other colors, a patch of plain color, a faint second picture or a pasted piece. -->
 # **Figure 6.5.** Above, eight pictures; below, what a long run makes of them. The presets for a GPU train on pictures like these.
 
 # %% [markdown]

@@ -16,9 +16,31 @@ RGB = RANDOM.random((3, 8, 12))
 GRAY = RANDOM.random((8, 12))
 MAP = RANDOM.random((2, 3))
 INPUTS = RGB.copy(), GRAY.copy(), MAP.copy()
-RUN = SimpleNamespace(
-    name="cpu", metrics={"epoch": [1, 2], "train_loss": [2.0, 1.0], "test_accuracy": [0.2, 0.4]}
-)
+
+
+def run(preset="cpu", epochs=2):
+    """What the figures need of a record."""
+    rows = range(1, epochs + 1)
+    return SimpleNamespace(
+        path=preset,
+        summary={"preset": preset, "test_accuracy": 0.4},
+        metrics={
+            "epoch": list(rows),
+            "train_loss": [2 / row for row in rows],
+            "test_accuracy": [0.4 * row / epochs for row in rows],
+            "seconds": [60.0 * row for row in rows],
+        },
+    )
+
+
+def effect(*differences, measurable=True, spread=0.5):
+    """What the figures need of an effect."""
+    return SimpleNamespace(
+        variant="positions=none", base=[run("a"), run("b")], differences=differences,
+        mean=sum(differences) / len(differences), spread=spread, measurable=measurable,
+    )  # fmt: skip
+
+
 DRAWN = {
     "images": lambda: figures.images([RGB, GRAY], ["a", "b"]),
     "images in rows": lambda: figures.images([RGB] * 5, columns=2),
@@ -34,7 +56,11 @@ DRAWN = {
     "bars": lambda: figures.bars({"a": 1.0, "b": 2.0}, "x", {"a": 0.1, "b": 0.2}, lit=["a"]),
     "overlay": lambda: figures.overlay(RGB, [MAP], ["image", "head 1"]),
     "overlay on gray": lambda: figures.overlay(GRAY, [MAP]),
-    "curves": lambda: figures.curves([RUN]),
+    "curves": lambda: figures.curves([run()]),
+    "curves of all lengths": lambda: figures.curves([run(), run(), run("gpu", 40)]),
+    "accuracy_over_time": lambda: figures.accuracy_over_time([run(), run("gpu", 40)]),
+    "ablations": lambda: figures.ablations([effect(-3.0, -2.0), effect(0.3, -0.3)]),
+    "ablations, one seed": lambda: figures.ablations([effect(1.0, spread=float("inf"))]),
 }
 
 
@@ -60,6 +86,34 @@ def test_jupyter_shows_a_picture_at_the_size_of_the_page(tmp_path):
     assert repr(picture) == f"<Picture {size['width']}×{size['height']}>"
     picture.save(tmp_path / "head.png")
     assert (tmp_path / "head.png").read_bytes() == content
+
+
+def test_a_preset_has_one_color_and_one_label_however_many_seeds():
+    looks = [look for _, look in figures._looks([run("cpu"), run("gpu"), run("cpu")])]
+    assert [look["label"] for look in looks] == ["cpu", "gpu", "_cpu"]
+    assert looks[0]["color"] == looks[2]["color"] != looks[1]["color"]
+
+
+def test_more_presets_than_colors_still_differ():
+    names = [f"preset {k}" for k in range(2 * len(figures.COLORS))]
+    looks = [look for _, look in figures._looks([run(name) for name in names])]
+    assert len({(look["color"], look["linestyle"]) for look in looks}) == len(names)
+
+
+def test_a_run_of_one_row_can_be_seen():
+    assert figures.curves([run(epochs=1)]).png != figures.curves([run("another", 1)]).png
+    inked = np.asarray(Image.open(BytesIO(figures.curves([run("cpu", 1)]).png)).convert("RGBA"))
+    orange = np.abs(inked[..., :3].astype(int) - (0xD9, 0x69, 0x2B)).sum(-1) < 40
+    panels = np.split(orange, 2, axis=1)
+    assert all(panel.any() for panel in panels)
+
+
+@pytest.mark.parametrize(("measurable", "blue"), [(True, True), (False, False)])
+def test_an_effect_that_cannot_be_measured_has_no_color(measurable, blue):
+    picture = figures.ablations([effect(-1.0, -2.0, measurable=measurable)])
+    pixels = np.asarray(Image.open(BytesIO(picture.png)).convert("RGBA")).astype(int)
+    solid = pixels[pixels[..., 3] > 200]
+    assert (solid[:, 2] - solid[:, 0] > 60).any() == blue
 
 
 def test_another_part_is_lit_in_every_pipeline():

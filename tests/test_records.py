@@ -1,8 +1,10 @@
 """vitlit.records: what a run leaves, and what is refused."""
 
 import json
+import math
 import os
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -116,3 +118,77 @@ def test_the_environment_says_what_ran(tmp_path, monkeypatch):
     json.dumps(environment)
     monkeypatch.setenv("PATH", str(tmp_path))
     assert records.environment()["commit"] is None
+
+
+def runs_of(variant, accuracies, seconds=60.0, **other):
+    """What the statistics need of records: a run a seed."""
+    about = {"variant": variant, "preset": "ablation", "data": "cifar10", "epochs": 1, **other}
+    return [
+        records.Run(
+            Path(f"{variant}-{seed}"), {}, {}, {},
+            {**about, "seed": seed, "test_accuracy": accuracy, "train_seconds": seconds}, {},
+        )
+        for seed, accuracy in enumerate(accuracies)
+    ]  # fmt: skip
+
+
+BASE = runs_of("", [0.50, 0.52, 0.54])
+
+
+def test_a_change_is_compared_seed_by_seed_and_the_most_harmful_comes_first():
+    better, worse = runs_of("b", [0.53, 0.56, 0.57], 120), runs_of("w", [0.40, 0.42, 0.44])
+    first, second = records.effects([*better, *reversed(BASE), *reversed(worse)])
+    assert (first.variant, second.variant) == ("w", "b")
+    assert first.differences == pytest.approx([-10, -10, -10])
+    assert second.differences == pytest.approx([3, 4, 3])
+    assert (first.mean, second.mean) == pytest.approx((-10, 10 / 3))
+    assert (first.cost, second.cost) == (1, 2)
+    assert first.measurable
+    assert second.measurable
+    assert [run.summary["seed"] for run in first.base] == [0, 1, 2]
+
+
+def test_a_difference_within_the_spread_is_not_measurable():
+    [effect] = records.effects([*BASE, *runs_of("x", [0.51, 0.54, 0.53])])
+    assert effect.differences == pytest.approx([1, 2, -1])
+    assert effect.spread == pytest.approx(math.sqrt(7 / 3))
+    assert not effect.measurable
+
+
+def test_seeds_that_agree_by_luck_do_not_make_a_difference_measurable():
+    lucky = runs_of("lucky", [0.502, 0.522, 0.542])
+    usual = runs_of("usual", [0.51, 0.51, 0.55])
+    wild = runs_of("wild", [0.10, 0.52, 0.30])
+    assert records.effects([*BASE, *lucky])[0].measurable
+    effects = {e.variant: e for e in records.effects([*BASE, *lucky, *usual, *wild])}
+    assert effects["lucky"].spread == effects["usual"].spread == pytest.approx(math.sqrt(4 / 3))
+    assert not effects["lucky"].measurable
+    # The wild one keeps its own spread, and does not drown what the others say.
+    assert effects["wild"].spread > 10
+
+
+def test_one_seed_measures_nothing_and_several_changes_lend_their_spread():
+    alone = records.effects([*BASE, *runs_of("x", [0.1])])
+    assert (alone[0].spread, alone[0].measurable) == (math.inf, False)
+    one, _ = records.effects([*BASE, *runs_of("x", [0.1]), *runs_of("y", [0.50, 0.53, 0.54])])
+    assert (one.variant, one.measurable) == ("x", True)
+
+
+@pytest.mark.parametrize(
+    "other", [{"preset": "cpu"}, {"data": "cifar10-jpeg"}, {"epochs": 2}], ids=str
+)
+def test_only_what_is_the_same_but_for_one_thing_is_compared(other):
+    assert records.effects([*BASE, *runs_of("x", [0.4, 0.4, 0.4], **other)]) == []
+    assert records.effects(runs_of("x", [0.4, 0.4])) == []
+    [effect] = records.effects([*BASE[:2], *runs_of("x", [0.4, 0.4, 0.4])])
+    assert len(effect.differences) == 2
+
+
+def test_about_one_in_eight_changes_that_do_nothing_passes_for_measurable():
+    random, found = np.random.default_rng(0), []
+    for _ in range(150):
+        runs = [*runs_of("", random.normal(0.5, 0.005, 3).tolist())]
+        for k in range(14):
+            runs += runs_of(f"{k}", random.normal(0.5, 0.005, 3).tolist())
+        found += [effect.measurable for effect in records.effects(runs)]
+    assert sum(found) / len(found) == pytest.approx(1 / 8, abs=0.04)

@@ -5,7 +5,6 @@ import math
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -30,7 +29,7 @@ def context(folder: Path, page: Page, config: MkDocsConfig, files: Files) -> dic
 
     `presets` with their runs, the most accurate first, and `runs`, the same in one list; the
     `ablation` with its runs and the `effects` of its variants; what was `tried` before; the
-    `headline`, one run; and addresses of pictures, or None where there is nothing to draw.
+    `headline`, one run; and pictures, each None where there is nothing to draw.
     """
     found = [
         run
@@ -68,7 +67,8 @@ def context(folder: Path, page: Page, config: MkDocsConfig, files: Files) -> dic
     if headline:
         counts, classes = headline.summary["confusion"], values["classes"]
         drawn["confusion"] = lambda: figures.confusion(counts, classes)
-        if (headline.path / "mistakes.npz").exists():
+        wrong = headline.summary["test_accuracy"] < 1
+        if wrong and (headline.path / "mistakes.npz").exists():
             drawn["mistakes"] = lambda: picture_of_mistakes(headline)
     for name in ("curves", "times", "ablations", "confusion", "mistakes"):
         wanted = page.meta.get("pictures") and name in drawn
@@ -173,12 +173,14 @@ def unique(words: Iterable[str]) -> list[str]:
 def shown_effect(effect: records.Effect) -> dict[str, Any]:
     """What one change did, in rounded numbers."""
     spread = f" ± {effect.spread:.1f}" if math.isfinite(effect.spread) else ""
+    verdict = "better" if effect.mean > 0 else "worse"
     return {
         "variant": effect.variant,
         "seeds": len(effect.runs),
         "accuracy": percent(accuracy(effect.runs)),
         "difference": f"{effect.mean:+.1f}{spread}".replace("-", "−"),
         "measurable": effect.measurable,
+        "verdict": verdict if effect.measurable else "no measurable effect",
         "cost": f"{effect.cost:.1f} ×",
         "command": effect.runs[0].config["command"],
     }
@@ -190,19 +192,20 @@ def picture_of_mistakes(run: records.Run) -> figures.Picture:
     classes = list(run.summary["per_class"])
     said, true = ([classes[k] for k in kept[name][:12]] for name in ("predicted", "true"))
     labels = [f"{a}\n({b})" for a, b in zip(said, true, strict=True)]
-    return figures.images(kept["images"][:12], labels, columns=6, inches=1.0)
+    return figures.images(list(kept["images"][:12]), labels, columns=4)
 
 
 def picture(
     name: str, draw: Callable[[], figures.Picture], page: Page, config: MkDocsConfig, files: Files
-) -> str:
-    """Draw a picture into the site and return its address as seen from the page."""
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "picture.png"
-        draw().save(path)
-        target = f"assets/pictures/{name}.png"
-        files.append(File.generated(config, target, content=path.read_bytes()))
-    return get_relative_url(target, page.file.src_uri)
+) -> dict[str, str]:
+    """Draw a picture into the site: its address as seen from the page, and its size there."""
+    drawn = draw()
+    target = f"assets/pictures/{name}.png"
+    files.append(File.generated(config, target, content=drawn.png))
+    return {
+        "address": get_relative_url(target, page.file.src_uri),
+        "size": f"width={drawn.width} height={drawn.height}",
+    }
 
 
 def percent(share: float) -> str:

@@ -402,7 +402,11 @@ def _looks(runs: Sequence[Any]) -> Iterator[tuple[Any, dict[str, Any]]]:
     for run in runs:
         preset = run.summary["preset"]
         again, color = divmod(presets.index(preset), len(COLORS))
-        look = {"color": COLORS[color], "linestyle": ("-", "--", ":")[again % 3], "marker": "o"}
+        look: dict[str, Any] = {
+            "color": COLORS[color],
+            "linestyle": ("-", "--", ":")[again % 3],
+            "marker": "o",
+        }
         look |= {"markersize": 4, "markevery": [-1]}
         yield run, {**look, "label": f"_{preset}" if preset in labeled else preset}
         labeled.add(preset)
@@ -425,7 +429,7 @@ def ablations(effects: Sequence[Any]) -> Picture:
     spread is hollow and gray: no measurable effect. The band is the standard deviation of the
     unchanged runs themselves.
     """
-    figure, axes = canvas(6.2, 0.27 * len(effects) + 0.7)
+    figure, axes = canvas(5.4, 0.27 * len(effects) + 0.7)
     axis = axes[0, 0]
     base = {run.path: run.summary["test_accuracy"] for effect in effects for run in effect.base}
     own = 100 * np.std(list(base.values()), ddof=1) if len(base) > 1 else 0.0

@@ -146,13 +146,13 @@ def effects(runs: Sequence[Run]) -> list[Effect]:
         if run.summary["variant"] and kept(run) in base:
             changed.setdefault(run.summary["variant"], []).append(run)
     found = [
-        Effect(name, own, [base[kept(run)] for run in own], 0) for name, own in changed.items()
+        Effect(name, own, [base[kept(run)] for run in own], 0.0) for name, own in changed.items()
     ]
     spreads = [statistics.stdev(e.differences) if len(e.runs) > 1 else None for e in found]
     several = [spread for spread in spreads if spread is not None]
     least = statistics.median(several) if several else math.inf
     wide = [
-        replace(effect, spread=max(spread or 0, least))
+        replace(effect, spread=max(spread or 0.0, least))
         for effect, spread in zip(found, spreads, strict=True)
     ]
     return sorted(wide, key=lambda effect: effect.mean)
