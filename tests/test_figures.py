@@ -25,7 +25,7 @@ def run(preset="cpu", epochs=2):
         path=preset,
         summary={"preset": preset, "test_accuracy": 0.4},
         metrics={
-            "epoch": list(rows),
+            "epoch": [float(row) for row in rows],
             "train_loss": [2 / row for row in rows],
             "test_accuracy": [0.4 * row / epochs for row in rows],
             "seconds": [60.0 * row for row in rows],
@@ -58,7 +58,8 @@ DRAWN = {
     "overlay on gray": lambda: figures.overlay(GRAY, [MAP]),
     "curves": lambda: figures.curves([run()]),
     "curves of all lengths": lambda: figures.curves([run(), run(), run("gpu", 40)]),
-    "accuracy_over_time": lambda: figures.accuracy_over_time([run(), run("gpu", 40)]),
+    "accuracy_over_time": lambda: figures.accuracy_over_time([run(), run("gpu", 4)]),
+    "accuracy_over_time, long": lambda: figures.accuracy_over_time([run(), run("gpu", 40)]),
     "ablations": lambda: figures.ablations([effect(-3.0, -2.0), effect(0.3, -0.3)]),
     "ablations, one seed": lambda: figures.ablations([effect(1.0, spread=float("inf"))]),
 }

@@ -358,17 +358,15 @@ def overlay(
 def curves(runs: Sequence[Any]) -> Picture:
     """Loss and test accuracy of training runs (vitlit.records.Run) over epochs, a color a preset.
 
-    The epochs are drawn on a logarithmic axis where some runs are ten times as long as others.
+    The axis is logarithmic where some runs are much longer than others.
     """
     figure, axes = canvas(7.6, 2.8, 1, 2)
     for run, look in _looks(runs):
         epochs = run.metrics["epoch"]
         axes[0, 0].plot(epochs, run.metrics["train_loss"], **look)
         axes[0, 1].plot(epochs, [100 * a for a in run.metrics["test_accuracy"]], **look)
-    lengths = [run.metrics["epoch"][-1] for run in runs]
     for axis, name in zip(axes.flat, ("training loss", "test accuracy / %"), strict=True):
-        if max(lengths) >= 10 * min(lengths):
-            _logarithmic(axis)
+        _logarithmic_if_needed(axis, [run.metrics["epoch"][-1] for run in runs])
         axis.set_xlabel("epoch")
         axis.set_ylabel(name)
         axis.grid(True)
@@ -378,13 +376,16 @@ def curves(runs: Sequence[Any]) -> Picture:
 
 @mpl.rc_context(STYLE)
 def accuracy_over_time(runs: Sequence[Any]) -> Picture:
-    """Test accuracy of training runs (vitlit.records.Run) over minutes of training."""
+    """Test accuracy of training runs (vitlit.records.Run) over minutes of training.
+
+    The axis is logarithmic where some runs are much longer than others.
+    """
     figure, axes = canvas(5.2, 2.8)
     axis = axes[0, 0]
     for run, look in _looks(runs):
         minutes = [seconds / 60 for seconds in run.metrics["seconds"]]
         axis.plot(minutes, [100 * a for a in run.metrics["test_accuracy"]], **look)
-    _logarithmic(axis)
+    _logarithmic_if_needed(axis, [run.metrics["seconds"][-1] for run in runs])
     axis.set_xlabel("training / min")
     axis.set_ylabel("test accuracy / %")
     axis.grid(True)
@@ -412,8 +413,10 @@ def _looks(runs: Sequence[Any]) -> Iterator[tuple[Any, dict[str, Any]]]:
         labeled.add(preset)
 
 
-def _logarithmic(axis: Axes) -> None:
-    """Make the x axis logarithmic, with plain numbers at 1, 2 and 5."""
+def _logarithmic_if_needed(axis: Axes, lengths: Sequence[float]) -> None:
+    """Make the x axis logarithmic, with plain numbers at 1, 2 and 5, or leave it linear."""
+    if max(lengths) < 4 * min(lengths):
+        return
     axis.set_xscale("log")
     axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.xaxis.set_minor_locator(NullLocator())

@@ -1,0 +1,211 @@
+"""The numbers that the results page shows, from records made up for the purpose."""
+
+import importlib.util
+import json
+from io import BytesIO
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from jinja2 import Environment, StrictUndefined
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import Files
+from PIL import Image
+
+from vitlit import records
+
+ROOT = Path(__file__).absolute().parents[2]
+CLASSES = ("cat", "dog", "ship")
+COMMAND = "vitlit train --preset {preset}{variant} --seed {seed}"
+PICTURES = {"curves", "times", "ablations", "confusion", "mistakes"}
+
+
+@pytest.fixture(scope="session")
+def numbers() -> ModuleType:
+    """docs/theme/numbers_of_runs.py, which is no package's."""
+    file = ROOT / "docs/theme/numbers_of_runs.py"
+    spec = importlib.util.spec_from_file_location("numbers_of_runs", file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def write(
+    folder: Path, preset: str, accuracy: float, seed: int = 0, variant: str = "", **other: Any
+) -> None:
+    """A record of three classes, with what differs from the usual in `other`."""
+    name = "-".join(filter(None, [preset, variant.replace("=", "-"), f"seed{seed}"]))
+    shown = f" --variant {variant}" if variant else ""
+    summary = {
+        "preset": preset, "variant": variant, "seed": seed, "data": "cifar10-jpeg",
+        "data_title": "CIFAR-10, JPEG copy", "tested_on": "test images", "tested": 30,
+        "device": "cpu", "epochs": 2, "parameters": 1000, "train_seconds": 600.0,
+        "test_accuracy": accuracy, "per_class": dict.fromkeys(CLASSES, accuracy),
+        "confusion": (10 * np.eye(3)).tolist(),
+    }  # fmt: skip
+    environment = {"gpu": None, "threads": 2, "processor": "P", "commit": "abc"}
+    records.write(
+        folder / name,
+        config={"command": COMMAND.format(preset=preset, variant=shown, seed=seed)},
+        environment=environment | {"versions": {"torch": "2"}},
+        data={},
+        summary=summary | {k: v for k, v in other.items() if k in summary},
+        rows=[
+            {"epoch": k, "train_loss": 2.0, "test_accuracy": accuracy, "seconds": 300.0 * k}
+            for k in (1, 2)
+        ],
+        positions=np.zeros((2, 3, 4), dtype=np.float32),
+        mistakes=other.get("mistakes"),
+    )
+
+
+def context(numbers: ModuleType, folder: Path) -> tuple[dict[str, Any], Files]:
+    """What the results page would get, and the files that the site would."""
+    files = Files([])
+    config = MkDocsConfig()
+    config.load_dict({"site_name": "vitlit", "docs_dir": str(folder), "site_dir": str(folder)})
+    config.plugins = SimpleNamespace(_current_plugin=None)  # who a file would be said to come from
+    page = SimpleNamespace(meta={"pictures": True}, file=SimpleNamespace(src_uri="results.md"))
+    return numbers.context(folder, page, config, files), files
+
+
+def rendered(values: dict[str, Any]) -> str:
+    """The page's Markdown; a name that does not exist is an error."""
+    environment = Environment(
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        comment_start_string="<!--#", comment_end_string="#-->",
+    )  # fmt: skip
+    text = (ROOT / "docs/results.md").read_text(encoding="utf-8")
+    return environment.from_string(text).render(**values, benchmarks=[], chapters=[])
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Path:
+    """Several presets, seeds and variants."""
+    for seed, accuracy in enumerate((0.70, 0.72, 0.74)):
+        write(tmp_path, "cpu", accuracy, seed)
+    mistakes = {"images": np.zeros((13, 3, 32, 32), np.uint8), "true": np.zeros(13, int)}
+    mistakes |= {"predicted": np.ones(13, int), "probability": np.ones(13)}
+    write(tmp_path, "cpu-long", 0.80, mistakes=mistakes, train_seconds=7200.0, parameters=2000)
+    write(tmp_path, "labml", 0.95, epochs=0.204)
+    for seed in range(3):
+        write(tmp_path, "ablation", 0.96 + seed / 100, seed)
+        write(tmp_path, "ablation", 0.86 + seed / 100, seed, "positions=none", train_seconds=60.0)
+        nothing = 0.96 + seed / 100 + (-0.01, 0.02, 0.005)[seed]
+        write(tmp_path, "ablation", nothing, seed, "warmup=0")
+    write(tmp_path, "cpu", 0.99, 7, data="digits")
+    write(tmp_path, "cpu", 0.99, 8, tested_on="5000 training images")
+    return tmp_path
+
+
+def test_a_preset_is_the_mean_of_its_seeds(numbers: ModuleType, many: Path) -> None:
+    values, _ = context(numbers, many)
+    shown = {preset["preset"]: preset for preset in values["presets"]}
+    assert list(shown) == ["labml", "cpu-long", "cpu"]
+    assert (shown["cpu"]["mean"], shown["cpu"]["seeds"]) == ("72.0 ± 2.0 %", 3)
+    assert (shown["cpu-long"]["mean"], shown["cpu-long"]["time"]) == ("80.0 %", "2.0 hours")
+    assert [run["seed"] for run in shown["cpu"]["runs"]] == [0, 1, 2]
+    assert (shown["labml"]["another"], shown["labml"]["epochs"]) == (True, "0.2")
+
+
+def test_neither_another_project_nor_an_ablation_comes_first(
+    numbers: ModuleType, many: Path
+) -> None:
+    assert context(numbers, many)[0]["headline"]["name"] == "cpu-long-seed0"
+
+
+def test_the_headline_is_a_first_seed(numbers: ModuleType, tmp_path: Path) -> None:
+    write(tmp_path, "cpu", 0.70, 0)
+    write(tmp_path, "cpu", 0.90, 1)
+    write(tmp_path, "gpu", 0.75, 0)
+    assert context(numbers, tmp_path)[0]["headline"]["name"] == "gpu-seed0"
+
+
+def test_a_difference_within_the_spread_is_called_unmeasurable(
+    numbers: ModuleType, many: Path
+) -> None:
+    worse, nothing = context(numbers, many)[0]["effects"]
+    assert (worse["variant"], nothing["variant"]) == ("positions=none", "warmup=0")
+    assert worse["difference"].startswith("−10.0 ± ")
+    assert (worse["verdict"], worse["cost"]) == ("worse", "0.1 ×")
+    assert (nothing["measurable"], nothing["verdict"]) == (False, "no measurable effect")
+    assert nothing["difference"].startswith("+0.5 ± 1.5")
+
+
+def test_different_models_of_one_preset_are_not_averaged(
+    numbers: ModuleType, tmp_path: Path
+) -> None:
+    write(tmp_path, "cpu", 0.70, 0)
+    write(tmp_path, "cpu", 0.80, 1, parameters=2000)
+    assert [p["mean"] for p in context(numbers, tmp_path)[0]["presets"]] == ["80.0 %", "70.0 %"]
+
+
+def test_pictures_are_drawn_and_small(numbers: ModuleType, many: Path) -> None:
+    values, files = context(numbers, many)
+    for name in PICTURES:
+        file = files.get_file_from_path(f"assets/pictures/{name}.png")
+        width, height = Image.open(BytesIO(file.content_bytes)).size
+        assert values[name]["size"] == f"width={width * 96 // 160} height={height * 96 // 160}"
+        assert values[name]["address"] == f"assets/pictures/{name}.png"
+    assert sum(len(file.content_bytes) for file in files) < 150_000
+
+
+def test_the_page_tells_every_command_and_verdict(numbers: ModuleType, many: Path) -> None:
+    text = rendered(context(numbers, many)[0])
+    shown = [run for run in records.find(many) if run.summary["test_accuracy"] < 0.99]
+    shown = [run for run in shown if run.summary["data"] == "cifar10-jpeg"]
+    for run in shown:
+        assert f"{run.config['command']}\n" in text
+        assert f"`{run.name}`" in text
+    assert text.count("no measurable effect |") == 1
+    assert "(not ours)" in text
+    assert "cpu-seed7" not in text
+    assert "cpu-seed8" not in text
+    headings = [line.split("{#")[1][:-1] for line in text.splitlines() if line.startswith("## ")]
+    order = ["runs", "ingredients", "classes", "mistakes", "tried", "repeat"]
+    assert [name for name in headings if name in order] == order
+
+
+def test_one_run_is_enough(numbers: ModuleType, tmp_path: Path) -> None:
+    write(tmp_path, "cpu", 0.70)
+    values, _ = context(numbers, tmp_path)
+    assert (values["effects"], values["ablations"], values["mistakes"]) == ([], None, None)
+    text = rendered(values)
+    assert "{#runs}" in text
+    assert "{#ingredients}" not in text
+    assert "{#mistakes}" not in text
+
+
+@pytest.mark.parametrize("preset", ["labml", "ablation"])
+def test_without_a_headline_the_page_still_stands(
+    numbers: ModuleType, tmp_path: Path, preset: str
+) -> None:
+    write(tmp_path, preset, 0.5)
+    if preset == "ablation":
+        write(tmp_path, preset, 0.4, variant="positions=none")
+    values, _ = context(numbers, tmp_path)
+    assert (values["headline"], values["confusion"]) == (None, None)
+    text = rendered(values)
+    assert ("{#runs}" in text) == (preset == "labml")
+    assert ("{#ingredients}" in text) == (preset == "ablation")
+
+
+def test_no_runs_at_all(numbers: ModuleType, tmp_path: Path) -> None:
+    values, files = context(numbers, tmp_path)
+    assert len(files) == 0
+    assert all(values[name] is None for name in (*PICTURES, "headline", "ablation"))
+    text = rendered(values)
+    assert "No training run has been recorded" in text
+    assert "{#runs}" not in text
+    assert "{#repeat}" not in text
+
+
+def test_what_was_tried_says_what_it_was_tested_on() -> None:
+    tried = json.loads((ROOT / "docs/data/tried.json").read_text(encoding="utf-8"))
+    for row in tried:
+        assert set(row) == {"what", "epochs", "images", "result", "tested_on", "note"}
+        assert row["what"]
+        assert row["tested_on"]
+        assert 10 < row["result"] < 100
