@@ -338,21 +338,18 @@ for key in ("preset", "epochs", "parameters", "tested", "test_accuracy"):
 # %%
 from vitlit import records
 
-runs = [
-    run
-    for run in records.find()
-    if run.summary["data"].startswith("cifar10") and run.weights and not run.summary["variant"]
-]
+found = [run for run in records.find() if run.summary["data"].startswith("cifar10")]
+runs = [run for run in found if run.summary["preset"] not in ("quick", "ablation", "labml")]
 for run in sorted(runs, key=lambda run: run.name):
     summary = run.summary
     minutes = summary["train_seconds"] / 60
     print(f"{run.config['command']:<46}{minutes:5.1f} min {100 * summary['test_accuracy']:6.2f} %")
 
 # %% [markdown]
-# Which data, how many pictures, which processor: that is in the record too. This is the best of them.
+# Which data, how many pictures, which processor: that is in the record too. Of the runs whose weights are kept, this is the best.
 
 # %%
-full = live if name not in ("quick", "smoke") else runs[0]
+full = live if name not in ("quick", "smoke") else next(run for run in runs if run.weights)
 for key in ("data_title", "tested_on", "tested", "device", "epochs", "parameters"):
     print(f"{key:<14}{full.summary[key]:>24}")
 for key in ("train_seconds", "test_accuracy"):
@@ -394,8 +391,7 @@ print(f"{statistics.mean(seeds):.2f} % ± {spread:.2f} %   {len(seeds)}")
 # Which trick mattered? Change one thing, keep everything else, and train again. The preset `ablation` is a small model and one epoch, so that it can be run often: each change with three seeds, each compared with the unchanged run of the same seed. `vitlit ablate` repeats them all.
 
 # %%
-small = [run for run in records.find() if run.summary["preset"] == "ablation"]
-effects = records.effects([run for run in small if run.summary["data"].startswith("cifar10")])
+effects = records.effects([run for run in found if run.summary["preset"] == "ablation"])
 base = {run.path: 100 * run.summary["test_accuracy"] for effect in effects for run in effect.base}
 print(f"{'':<22}{statistics.mean(base.values()):6.2f} %")
 for effect in effects:
