@@ -138,7 +138,16 @@ assert torch.equal(once.predictions, again.predictions)
 # The functions below are the module's own, revealed as before.
 
 # %%
-from vitlit.augment import crop_and_flip, draw
+from vitlit.augment import (
+    crop_and_flip,
+    distort,
+    draw,
+    draw_erased,
+    draw_mixes,
+    draw_strengths,
+    erase,
+    mix,
+)
 from vitlit.mimetic import biased_identity, mimetic_
 from vitlit.muon import orthogonalize
 from vitlit.reveal import reveal
@@ -171,9 +180,6 @@ figures.images(crop_and_flip(one, shifts, flips, pad), columns=8, inches=0.9)
 
 # %% [markdown]
 # Moving and mirroring is enough for a run of minutes. A run of hours sees every picture hundreds of times, and begins to know them by heart. Then more has to change. `distort` turns, shears, brightens or coarsens a batch, each picture in its own way. What a picture does not get has strength zero, and strength zero changes nothing. So all operations can run on all pictures at once.
-
-# %%
-from vitlit.augment import distort, draw_erased, draw_mixes, draw_strengths, erase, mix
 
 # %% tags=["reveal"]
 reveal(distort)
