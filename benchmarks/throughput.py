@@ -40,7 +40,7 @@ Step = Callable[[], object]
 SEED = 0  # of weights, images and the order within rounds
 LIMIT = "limit"
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
-DEFAULTS = {  # chosen for about five minutes on two cores, and fewer on a large GPU
+DEFAULTS = {  # chosen for about four minutes on two cores, and fewer on a large GPU
     "cpu": {"rounds": 5, "seconds": 1.0, "batch_size": 16},
     "cuda": {"rounds": 10, "seconds": 0.5, "batch_size": 256},
 }
