@@ -11,7 +11,7 @@ MINUTES ?= 10
 export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help site build test lab notebooks cifar10 bench labml mutants lock clean
+.PHONY: help site build test lab notebooks cifar10 bench labml scaling mutants lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -43,6 +43,9 @@ bench: .venv/.bench  ## compare throughput with four other implementations, on a
 
 labml: .venv/.dev  ## train labml's configuration for MINUTES=10, into runs/labml-seed0
 	$(BIN)/python benchmarks/against_labml.py --minutes $(MINUTES) --out runs/labml-seed0
+
+scaling: .venv/.dev  ## train ViT and ResNet on 1,000 to 50,000 images, where records are missing
+	$(BIN)/python benchmarks/scaling.py
 
 mutants: .venv/.dev  ## plant known mistakes in copies of the module and see the tests fail
 	$(BIN)/python -m tests.mutants

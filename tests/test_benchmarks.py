@@ -5,14 +5,17 @@ import json
 import statistics
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
+from toys import dataset
 
 from vitlit import records
+from vitlit.config import ViTConfig
 
 ROOT = Path(__file__).absolute().parents[1]
 
@@ -245,3 +248,76 @@ def test_training_against_the_clock_leaves_a_record(labml, tmp_path):
 def test_no_time_is_refused(labml, tmp_path):
     with pytest.raises(ValueError, match="--minutes is 0; it must be above 0"):
         labml.run(["--minutes", "0", "--out", str(tmp_path)])
+
+
+# Accuracy against the number of images
+
+
+@pytest.fixture
+def scaling(monkeypatch, tmp_path):
+    """The script as a module, with toys for data and an empty folder for records."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    module = importlib.import_module("scaling")
+    monkeypatch.setattr(module, "load", lambda source: dataset(train=100))
+    (tmp_path / "runs").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return module
+
+
+def test_vit_and_resnet_cost_about_the_same(scaling):
+    flops = {}
+    for model in scaling.MODELS:
+        job = scaling.Job(model, 1000, 0)
+        images = torch.zeros(24, 3, 32, 32, dtype=torch.uint8)
+        data = replace(dataset(), train_images=images, test_images=images[:11])
+        classifier = scaling.classifier_of(job, scaling.recipe_of(job), data)
+        with FlopCounterMode(display=False) as counter:
+            classifier.logits(data.train_images[:1])
+        flops[model] = counter.get_total_flops()
+    assert 0.8 < flops["vit"] / flops["resnet"] < 1.25
+
+
+def test_the_resnet_is_that_of_the_paper(scaling):
+    model = scaling.ResNet8(ViTConfig(classes=10))
+    assert model(torch.rand(2, 3, 32, 32)).shape == (2, 10)
+    weighted = [m for m in model.modules() if isinstance(m, torch.nn.Conv2d | torch.nn.Linear)]
+    projections = 2
+    assert len(weighted) - projections == 8
+
+
+def test_a_larger_part_of_the_images_contains_the_smaller(scaling):
+    data = dataset(train=60)
+    small, large, other = (scaling.part_of(data, *how) for how in ((20, 0), (30, 0), (20, 1)))
+    assert torch.equal(large.train_images[:20], small.train_images)
+    assert torch.equal(large.train_labels[:20], small.train_labels)
+    assert not torch.equal(other.train_images, small.train_images)
+    with pytest.raises(ValueError, match="61 training images are more than the 60 there are"):
+        scaling.part_of(data, 61, 0)
+
+
+@pytest.mark.parametrize("model", ["vit", "resnet"])
+def test_every_run_takes_the_same_number_of_steps_and_leaves_a_record(scaling, model):
+    for images in (64, 100):
+        line = scaling.run(scaling.Job(model, images, 0, steps=3))
+        assert f"scaling-{model}-{images}-seed0" in line
+    small, large = (records.read(Path(f"runs/scaling-{model}-{n}-seed0")) for n in (64, 100))
+    assert [run.config["steps"] for run in (small, large)] == [3, 3]
+    assert small.summary["epochs"] == 3
+    assert large.summary["epochs"] == 1.92
+    assert (large.summary["model"], large.summary["images"]) == (model, 100)
+    assert large.config["optimizer"] == {"vit": "muon", "resnet": "sgd"}[model]
+    assert f"--models {model} --sizes 100 --seeds 0" in large.config["command"]
+    assert large.is_study
+
+
+def test_tuning_leaves_no_record_and_does_not_touch_the_test_images(scaling, monkeypatch):
+    tested = []
+    evaluate = scaling.evaluate
+    monkeypatch.setattr(scaling, "evaluate", lambda *a: tested.append(a[1]) or evaluate(*a))
+    line = scaling.run(scaling.Job("resnet", 64, 0, steps=2, rate=0.05, holdout=20))
+    assert "rate 0.05" in line
+    held = {image.numpy().tobytes() for image in tested[0]}
+    data = dataset(train=100)
+    assert held <= {image.numpy().tobytes() for image in data.train_images}
+    assert not held & {image.numpy().tobytes() for image in data.test_images}
+    assert list(Path("runs").iterdir()) == []

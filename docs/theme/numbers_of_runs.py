@@ -18,8 +18,8 @@ from vitlit import figures, records
 ROOT = Path(__file__).absolute().parents[2]
 # The CIFAR-10 runs that count: not the digits that tests train on.
 DATA = ("cifar10", "cifar10-jpeg")
-# Trained to be compared with, not to be shown first.
-NEVER_FIRST = ("ablation", "labml")
+# The study that is shown among the runs, to be compared with them.
+RIVAL = "labml"
 # Runs that share these differ in the seed only; where they ran does not change what they are.
 SAME = ("preset", "data", "device", "parameters")
 
@@ -28,7 +28,8 @@ def context(folder: Path, page: Page, config: MkDocsConfig, files: Files) -> dic
     """What a page's Markdown can say.
 
     `presets` with their runs, the most accurate first, and `runs`, the same in one list; the
-    `ablation` with its runs and the `effects` of its variants; what was `tried` before; the
+    `ablation` with its runs and the `effects` of its variants; the presets that are `tuned` from
+    others' weights; the `scaling` with the number of images; what was `tried` before; the
     `headline`, one run; and pictures, each None where there is nothing to draw.
     """
     found = [
@@ -37,16 +38,24 @@ def context(folder: Path, page: Page, config: MkDocsConfig, files: Files) -> dic
         if run.summary["data"] in DATA and run.summary["tested_on"] == "test images"
     ]
     groups = by_preset(
-        run for run in found if run.summary["preset"] != "ablation" and not run.summary["variant"]
+        run
+        for run in found
+        if not run.summary["variant"] and (not run.is_study or run.summary["preset"] == RIVAL)
     )
+    tuned = sorted(
+        by_preset(run for run in found if run.summary["preset"].startswith("finetune")),
+        key=lambda group: group[0].summary["preset"],
+    )
+    scaling = [run for run in found if run.summary["preset"] == "scaling"]
     ablations = ablations_of(found)
     effects = records.effects(ablations)
     # The first seed stands for its preset: the luckiest would be chosen by the test images.
     firsts = [group[0] for group in groups]
-    best = [run for run in firsts if run.summary["preset"] not in NEVER_FIRST]
+    best = [run for run in firsts if not run.is_study]
     headline = max(best, key=lambda run: run.summary["test_accuracy"], default=None)
     presets = [shown_preset(group) for group in groups]
-    shown = [run.summary["data"] for run in (*firsts, *ablations)]
+    studies = (*ablations, *scaling, *(run for group in tuned for run in group))
+    shown = [run.summary["data"] for run in (*firsts, *studies)]
     values: dict[str, Any] = {
         "presets": presets,
         "runs": [run for preset in presets for run in preset["runs"]],
@@ -54,6 +63,8 @@ def context(folder: Path, page: Page, config: MkDocsConfig, files: Files) -> dic
         "official": "cifar10" in shown,
         "ablation": shown_ablation(ablations, effects) if effects else None,
         "effects": [shown_effect(effect) for effect in effects],
+        "tuned": [shown_tuned(group) for group in tuned],
+        "scaling": shown_scaling(scaling) if scaling else None,
         "tried": json.loads((ROOT / "docs/data/tried.json").read_text(encoding="utf-8")),
         "headline": shown_run(headline) if headline else None,
         "classes": list(firsts[0].summary["per_class"]) if firsts else [],
@@ -64,13 +75,18 @@ def context(folder: Path, page: Page, config: MkDocsConfig, files: Files) -> dic
         drawn["times"] = lambda: figures.accuracy_over_time(firsts)
     if effects:
         drawn["ablations"] = lambda: figures.ablations(effects)
+    if tuned:
+        drawn["tuning"] = lambda: figures.accuracy_over_time([r for g in tuned for r in g])
+    if scaling:
+        by_images = records.by_images(scaling)
+        drawn["sizes"] = lambda: figures.accuracy_over_images(by_images)
     if headline:
         counts, classes = headline.summary["confusion"], values["classes"]
         drawn["confusion"] = lambda: figures.confusion(counts, classes)
         wrong = headline.summary["test_accuracy"] < 1
         if wrong and (headline.path / "mistakes.npz").exists():
             drawn["mistakes"] = lambda: picture_of_mistakes(headline)
-    for name in ("curves", "times", "ablations", "confusion", "mistakes"):
+    for name in ("curves", "times", "ablations", "tuning", "sizes", "confusion", "mistakes"):
         wanted = page.meta.get("pictures") and name in drawn
         values[name] = picture(name, drawn[name], page, config, files) if wanted else None
     return values
@@ -131,12 +147,10 @@ def shown_run(run: records.Run) -> dict[str, Any]:
 
 def shown_preset(runs: Sequence[records.Run]) -> dict[str, Any]:
     """A preset: mean and spread of the accuracy over its runs, everything else of the first."""
-    shares = [run.summary["test_accuracy"] for run in runs]
-    spread = f" ± {100 * statistics.stdev(shares):.1f}" if len(runs) > 1 else ""
     return {
         **shown_run(runs[0]),
         "anchor": f"preset-{runs[0].name}",
-        "mean": f"{100 * accuracy(runs):.1f}{spread} %",
+        "mean": mean_and_spread([run.summary["test_accuracy"] for run in runs]),
         "seeds": len({seed(run) for run in runs}),
         "another": runs[0].summary["preset"] == "labml",
         **shown_together(runs),
@@ -151,6 +165,40 @@ def shown_ablation(
     return {
         **shown_preset(base),
         **shown_together([*base, *(run for effect in effects for run in effect.runs)]),
+    }
+
+
+def shown_tuned(runs: Sequence[records.Run]) -> dict[str, Any]:
+    """A preset that starts from other weights: which, and how many tokens its model has."""
+    config = runs[0].config
+    model = config["vit"]
+    high, wide = model["image_size"]
+    tokens = high * wide // model["patch_size"] ** 2 + (model["pooling"] == "class")
+    size = f"{high} × {wide}"
+    return {**shown_preset(runs), "start": config["start"], "size": size, "tokens": tokens}
+
+
+def shown_scaling(runs: Sequence[records.Run]) -> dict[str, Any]:
+    """Accuracy by number of images (a row each) and model (a column each), and what repeats it."""
+    groups = records.by_images(runs)
+    models = list(groups)
+    counts = sorted({count for group in groups.values() for count in group})
+    cells = {
+        (model, count): mean_and_spread([run.summary["test_accuracy"] for run in same])
+        for model, group in groups.items()
+        for count, same in group.items()
+    }
+    first = {model: next(iter(group.values()))[0].summary for model, group in groups.items()}
+    return {
+        "models": models,
+        "rows": [
+            {"images": f"{count:,}", "cells": [cells.get((m, count), "") for m in models]}
+            for count in counts
+        ],
+        "flops": [f"{first[model]['flops'] / 2e6:.1f}" for model in models],
+        "parameters": [f"{first[model]['parameters']:,}" for model in models],
+        "data": runs[0].summary["data_title"],
+        **shown_together(sorted(runs, key=lambda run: run.name)),
     }
 
 
@@ -206,6 +254,12 @@ def picture(
         "address": get_relative_url(target, page.file.src_uri),
         "size": f"width={drawn.width} height={drawn.height}",
     }
+
+
+def mean_and_spread(shares: Sequence[float]) -> str:
+    """Mean ± standard deviation of shares, in percent."""
+    spread = f" ± {100 * statistics.stdev(shares):.1f}" if len(shares) > 1 else ""
+    return f"{100 * statistics.mean(shares):.1f}{spread} %"
 
 
 def percent(share: float) -> str:

@@ -11,6 +11,7 @@ from jaxtyping import Float, UInt8
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
+from torch.nn import functional as F
 
 from vitlit.augment import normalize
 from vitlit.config import ViTConfig
@@ -37,11 +38,22 @@ class Classifier:
         mean, std = self.mean.to(device), self.std.to(device)
         return replace(self, model=self.model.to(device), mean=mean, std=std)
 
+    def inputs(self, images: UInt8[Tensor, "B C h w"]) -> Float[Tensor, "B C H W"]:
+        """What the model takes: images as the data stores them, normalized, and scaled to its size.
+
+        A fine-tuned model may be made for larger images than the data has; they are enlarged.
+        """
+        batch = normalize(images.to(self.mean.device), self.mean, self.std)
+        size = self.model.config.image_size
+        if batch.shape[2:] == size:
+            return batch
+        return F.interpolate(batch, size, mode="bicubic", antialias=True)
+
     @torch.no_grad()
-    def logits(self, images: UInt8[Tensor, "B C H W"]) -> Float[Tensor, "B K"]:
+    def logits(self, images: UInt8[Tensor, "B C h w"]) -> Float[Tensor, "B K"]:
         """Logits, in evaluation mode, of images as the data stores them."""
         self.model.eval()
-        return self.model(normalize(images.to(self.mean.device), self.mean, self.std))
+        return self.model(self.inputs(images))
 
     @torch.no_grad()
     def round_(self, dtype: torch.dtype) -> None:

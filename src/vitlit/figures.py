@@ -393,6 +393,29 @@ def accuracy_over_time(runs: Sequence[Any]) -> Picture:
     return Picture(figure, colors=64)
 
 
+@mpl.rc_context(STYLE)
+def accuracy_over_images(groups: Mapping[str, Mapping[int, Sequence[Any]]]) -> Picture:
+    """Test accuracy over the number of training images, a curve a model.
+
+    `groups` holds runs by model and number (vitlit.records.by_images). The line is the mean of the
+    seeds, a dot is a seed.
+    """
+    figure, axes = canvas(5.2, 2.9)
+    axis = axes[0, 0]
+    for (model, sizes), color in zip(groups.items(), COLORS, strict=False):
+        found = {n: [100 * run.summary["test_accuracy"] for run in sizes[n]] for n in sizes}
+        axis.plot(list(found), [np.mean(a) for a in found.values()], color=color, label=model)
+        for count, values in found.items():
+            axis.plot([count] * len(values), values, ".", color=color, markersize=5)
+    _logarithmic_if_needed(axis, [n for sizes in groups.values() for n in sizes])
+    axis.xaxis.set_major_formatter("{x:,.0f}")
+    axis.set_xlabel("training images")
+    axis.set_ylabel("test accuracy / %")
+    axis.grid(True)
+    axis.legend(fontsize=8)
+    return Picture(figure, colors=64)
+
+
 def _looks(runs: Sequence[Any]) -> Iterator[tuple[Any, dict[str, Any]]]:
     """Each run with its look: color and label of its preset, labeled once, a dot at the end.
 

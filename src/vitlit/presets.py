@@ -6,6 +6,7 @@ from types import UnionType
 from typing import Any
 
 from vitlit.config import ViTConfig
+from vitlit.finetune import CHANGEABLE, POSITIONS
 
 CHOICES = {
     "initialization": ("paper", "mimetic"),
@@ -14,6 +15,7 @@ CHOICES = {
     "stored": ("fp32", "fp16"),
     "norm": ("pre", "post"),
     "patches": ("in order", "shuffled"),
+    "start_positions": POSITIONS,
 }
 CHANCES = ("average", "erase", "mix", "magnitude", "label_smoothing", "warmup")
 
@@ -23,12 +25,15 @@ class Recipe:
     """A training run. Rates are of the first step after warm-up; warm-up and decay are a cosine's.
 
     `model` holds fields of ViTConfig; sizes that depend on the data (image, channels, classes) are
-    filled in from it. Raises ValueError on a choice that does not exist.
+    filled in from it. With `start` the run fine-tunes: `model` then holds what changes about the
+    model of those weights. Raises ValueError on a choice that does not exist.
     """
 
     preset: str = "custom"
     variant: str = ""  # an ablation's name; empty for the preset itself
     model: dict[str, Any] = field(default_factory=dict)
+    start: str = ""  # a record under runs/, or a weights file, that the run starts from
+    start_positions: str = "interpolated"  # where the grid of patches changes
     initialization: str = "paper"  # "mimetic": Trockman and Kolter 2023
     epochs: int = 1
     batch_size: int = 128
@@ -72,6 +77,11 @@ class Recipe:
             raise ValueError(f"keep is {self.keep}; it must be above 0 and at most 1")
         if self.keep < 1 and self.compile:
             raise ValueError("keep below 1 changes the model between epochs; set compile=false")
+        if self.start and (fixed := sorted(set(self.model) - set(CHANGEABLE))):
+            raise ValueError(
+                f"model.{fixed[0]} is decided by the weights that the run starts from, "
+                f"{self.start}; what can change are {', '.join(CHANGEABLE)}"
+            )
         if not self.loadable and not self.variant:
             raise ValueError(
                 "norm=post and patches=shuffled are ablations, whose weights are not stored; "
@@ -147,6 +157,45 @@ def ablation() -> Recipe:
     )  # fmt: skip
 
 
+def finetune_32() -> Recipe:
+    """The model of `runs/cpu-seed0` under a new linear head, trained on at its own resolution.
+
+    `vitlit train --preset finetune-32`: see chapter 7. Its rates are half those of `cpu`, and were
+    not tuned; nor were those of the other three, which get the same time.
+    """
+    return Recipe(
+        preset="finetune-32", start="cpu-seed0", epochs=6, batch_size=64, optimizer="muon",
+        learning_rate=1e-3, muon_learning_rate=0.0035, crop=1 / 16,
+        model={"head": "linear", "image_size": (32, 32)},
+    )  # fmt: skip
+
+
+def finetune_48() -> Recipe:
+    """The same on images enlarged to 48 pixels: 12×12 patches, positions interpolated.
+
+    `vitlit train --preset finetune-48`
+    """
+    model = {"head": "linear", "image_size": (48, 48)}
+    return replace(finetune_32(), preset="finetune-48", epochs=2, model=model)
+
+
+def finetune_48_fresh() -> Recipe:
+    """The same, but all positions are drawn anew and learned again.
+
+    `vitlit train --preset finetune-48-fresh`
+    """
+    return replace(finetune_48(), preset="finetune-48-fresh", start_positions="fresh")
+
+
+def finetune_64() -> Recipe:
+    """The same on images enlarged to 64 pixels: 16×16 patches, positions interpolated.
+
+    `vitlit train --preset finetune-64`
+    """
+    model = {"head": "linear", "image_size": (64, 64)}
+    return replace(finetune_32(), preset="finetune-64", epochs=1, model=model)
+
+
 def gpu() -> Recipe:
     """For one large GPU, compilation included.
 
@@ -190,8 +239,12 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "initialization=paper": {"initialization": "paper"},
 }
 PRESETS: dict[str, Callable[[], Recipe]] = {
-    recipe().preset: recipe for recipe in (smoke, quick, cpu, cpu_long, ablation, gpu, gpu_long)
-}
+    recipe().preset: recipe
+    for recipe in (
+        smoke, quick, cpu, cpu_long, ablation, gpu, gpu_long,
+        finetune_32, finetune_48, finetune_48_fresh, finetune_64,
+    )
+}  # fmt: skip
 
 
 def preset(name: str, /, variant: str = "", **changes: Any) -> Recipe:

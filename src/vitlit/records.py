@@ -23,6 +23,8 @@ import numpy as np
 from jaxtyping import Float
 
 PARTS = ("config", "environment", "data", "summary")
+# Presets that answer a question, beside those whose runs are to be good: how their names begin.
+STUDIES = ("ablation", "labml", "finetune", "scaling")
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,11 @@ class Run:
     def name(self) -> str:
         """The folder's name."""
         return self.path.name
+
+    @property
+    def is_study(self) -> bool:
+        """Whether the run answers a question, such as what an ingredient is worth."""
+        return self.summary["preset"].startswith(STUDIES)
 
     @property
     def weights(self) -> Path | None:
@@ -84,6 +91,12 @@ def find(root: str | Path | None = None) -> list[Run]:
     root = folder() if root is None else Path(root)
     runs = [read(file.parent) for file in sorted(root.glob("*/summary.json"))]
     return sorted(runs, key=lambda run: -run.summary["test_accuracy"])
+
+
+def weights_of(name: str) -> Path:
+    """The weights of the record `name` under runs/ or, without one, the file at that path."""
+    stored = folder() / name / "model.safetensors"
+    return stored if stored.exists() else Path(name)
 
 
 # What a variant shares with the run that it is compared to.
@@ -158,6 +171,18 @@ def effects(runs: Sequence[Run]) -> list[Effect]:
     return sorted(wide, key=lambda effect: effect.mean)
 
 
+def by_images(runs: Sequence[Run]) -> dict[str, dict[int, list[Run]]]:
+    """The runs of the preset `scaling`: by model, then by number of training images, then by seed.
+
+    The models stand in alphabetical order from the back, so that the ViT comes first.
+    """
+    groups: dict[str, dict[int, list[Run]]] = {}
+    for run in sorted(runs, key=lambda run: (run.summary["images"], run.summary["seed"])):
+        sizes = groups.setdefault(run.summary["model"], {})
+        sizes.setdefault(run.summary["images"], []).append(run)
+    return dict(sorted(groups.items(), reverse=True))
+
+
 def write(
     path: Path,
     *,
@@ -166,7 +191,7 @@ def write(
     data: dict[str, Any],
     summary: dict[str, Any],
     rows: list[dict[str, Any]],
-    positions: Float[np.ndarray, "E T D"],
+    positions: Float[np.ndarray, "E T D"] | None = None,
     mistakes: dict[str, np.ndarray] | None = None,
 ) -> None:
     """Write a run's record. The summary comes last: with it the record is whole.
@@ -180,8 +205,8 @@ def write(
     writer.writeheader()
     writer.writerows(rows)
     files = {"metrics.csv": table.getvalue().encode()}
-    arrays = {"positions": {"positions": positions.astype(np.float16)}, "mistakes": mistakes}
-    for name, parts in arrays.items():
+    tables = None if positions is None else {"positions": positions.astype(np.float16)}
+    for name, parts in {"positions": tables, "mistakes": mistakes}.items():
         if parts:
             content_ = BytesIO()
             np.savez_compressed(content_, **parts)

@@ -21,10 +21,11 @@ from tqdm import tqdm
 
 from vitlit import augment, processes, records
 from vitlit.ablations import post_norm_, shuffle_patches_
-from vitlit.augment import crop_and_flip, distort, draw, erase, mix, normalize, statistics
-from vitlit.checkpoint import Classifier, load_training, save_training
+from vitlit.augment import crop_and_flip, distort, draw, erase, mix, statistics
+from vitlit.checkpoint import Classifier, load, load_training, save_training
 from vitlit.config import ViTConfig
 from vitlit.data import Dataset
+from vitlit.finetune import adapted
 from vitlit.mimetic import mimetic_
 from vitlit.muon import Muon
 from vitlit.presets import Recipe
@@ -55,10 +56,16 @@ def split(
 
 
 def classifier_for(recipe: Recipe, data: Dataset, images: Images) -> Classifier:
-    """A new model of the recipe's; image size, channels, classes and statistics of the data."""
+    """A new model of the recipe's; image size, channels, classes and statistics of the data.
+
+    Where the recipe names a start, that model instead, made ready for the data. Raises ValueError
+    if it was made for another number of channels, or keeps a head for other classes.
+    """
     _, C, H, W = images.shape
     sizes = {"image_size": (H, W), "channels": C, "classes": len(data.classes)}
     torch.manual_seed(recipe.seed)
+    if recipe.start:
+        return _started(recipe, data, C)
     config = ViTConfig(**{"patch_size": data.patch_size, **sizes, **recipe.model})
     model = VisionTransformer(config)
     if recipe.initialization == "mimetic":
@@ -68,6 +75,26 @@ def classifier_for(recipe: Recipe, data: Dataset, images: Images) -> Classifier:
     if recipe.patches == "shuffled":
         shuffle_patches_(model)
     return Classifier(model, data.classes, *statistics(images), data.title)
+
+
+def _started(recipe: Recipe, data: Dataset, channels: int) -> Classifier:
+    """The classifier that a recipe starts from, changed as it says."""
+    start = load(records.weights_of(recipe.start))
+    if start.model.config.channels != channels:
+        raise ValueError(
+            f"{recipe.start} takes images of {start.model.config.channels} channels, {data.title} "
+            f"has {channels}; start from weights that were trained on such images"
+        )
+    changes = dict(recipe.model)
+    if start.classes != data.classes:
+        if "head" not in changes:
+            raise ValueError(
+                f"{recipe.start} knows the classes {', '.join(start.classes)}; {data.title} has "
+                f"{', '.join(data.classes)}; give it a new head with --set model.head=linear"
+            )
+        changes["classes"] = len(data.classes)
+    model = adapted(start.model, recipe.start_positions, **changes)
+    return replace(start, model=model, classes=data.classes, trained_on=data.title)
 
 
 def optimizers_for(model: nn.Module, recipe: Recipe) -> list[Optimizer]:
@@ -210,7 +237,7 @@ def train_epoch(
     model = classifier.model.train()
     losses = []
     for images, targets in batches:
-        inputs = normalize(images, classifier.mean, classifier.std)
+        inputs = classifier.inputs(images)
         bf16 = recipe.precision == "bf16"
         with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
             logits = forward(inputs)

@@ -1,0 +1,257 @@
+"""Accuracy against the number of training images, a ViT beside a ResNet: `make scaling`.
+
+The ViT is that of the preset `ablation`, trained by its recipe but on all patches. The ResNet is
+the smallest of He et al. 2016, section 4.2: three stages of one block, 16, 32 and 64 channels wide
+(ResNet-8), trained as such networks are: SGD with Nesterov momentum and weight decay 5e-4. An image
+costs both about the same number of multiplications.
+
+Every run takes the same number of steps: with fewer images it sees each of them more often. Crops,
+flips, batches, warm-up, decay and label smoothing are the same for both. The images are the first
+of a random order, so that a larger set contains the smaller.
+
+Records that are missing are made, under runs/. `--holdout 5000` is for tuning: it tests on training
+images that are kept back, and only says what it found.
+"""
+
+import argparse
+import functools
+import itertools
+import os
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from multiprocessing import get_context
+
+import torch
+from machine import environment_on
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+from torch.utils.flop_counter import FlopCounterMode
+from torchvision.models.resnet import BasicBlock
+from tqdm import tqdm
+
+from vitlit import data as datasets
+from vitlit import records
+from vitlit.checkpoint import Classifier
+from vitlit.config import ViTConfig
+from vitlit.presets import Recipe, preset
+from vitlit.train import (
+    Batch,
+    batches_of,
+    classifier_for,
+    evaluate,
+    optimizers_for,
+    rate_at,
+    split,
+    summary_of,
+    train_epoch,
+)
+from vitlit.vit import VisionTransformer
+
+SIZES = (1_000, 2_000, 5_000, 10_000, 20_000, 50_000)
+MODELS = ("vit", "resnet")
+STEPS = 781  # of 64 images: one epoch of all 50,000
+MOMENTUM = 0.9
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run: which model, on how many images, and what decides the rest."""
+
+    model: str
+    images: int
+    seed: int
+    steps: int = STEPS
+    rate: float | None = None  # None: the model's own
+    holdout: int = 0
+    source: str | None = None  # as --data
+
+    @property
+    def name(self) -> str:
+        """The record's folder under runs/."""
+        return f"scaling-{self.model}-{self.images}-seed{self.seed}"
+
+    @property
+    def command(self) -> str:
+        """What repeats this run alone."""
+        return (
+            f"python benchmarks/scaling.py --models {self.model} --sizes {self.images} "
+            f"--seeds {self.seed}"
+        )
+
+
+def recipe_of(job: Job) -> Recipe:
+    """Everything about a run that both models share, and the rate of the model's optimizer."""
+    shared = {"preset": "scaling", "seed": job.seed, "holdout": job.holdout}
+    recipe = replace(preset("ablation"), keep=1.0, keep_epochs=0, **shared)
+    if job.model == "vit":
+        return replace(recipe, muon_learning_rate=job.rate or recipe.muon_learning_rate)
+    return replace(recipe, learning_rate=job.rate or 0.1, weight_decay=5e-4, clip=0.0)
+
+
+class ResNet8(VisionTransformer):
+    """The network of He et al. 2016, section 4.2, with n = 1; shortcuts are projections.
+
+    A ViT by name only: a Classifier wants one, and asks it for a configuration and logits.
+    """
+
+    def __init__(self, config: ViTConfig) -> None:
+        nn.Module.__init__(self)
+        self.config = config
+        stem = nn.Conv2d(config.channels, 16, 3, padding=1, bias=False)
+        layers: list[nn.Module] = [stem, nn.BatchNorm2d(16), nn.ReLU()]
+        for width, wider, stride in ((16, 16, 1), (16, 32, 2), (32, 64, 2)):
+            projection = nn.Conv2d(width, wider, 1, stride, bias=False), nn.BatchNorm2d(wider)
+            shortcut = nn.Sequential(*projection) if stride > 1 else None
+            layers.append(BasicBlock(width, wider, stride, shortcut))
+        head = nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, config.classes)
+        self.layers = nn.Sequential(*layers, *head)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Logits of K classes for each image."""
+        return self.layers(images)
+
+
+def classifier_of(job: Job, recipe: Recipe, data: datasets.Dataset) -> Classifier:
+    """An untrained classifier of the job's model."""
+    classifier = classifier_for(recipe, data, data.train_images)
+    if job.model == "vit":
+        return classifier
+    torch.manual_seed(job.seed)
+    return replace(classifier, model=ResNet8(classifier.model.config))
+
+
+def optimizers_of(job: Job, model: nn.Module, recipe: Recipe) -> list[Optimizer]:
+    """The model's own optimizers."""
+    if job.model == "vit":
+        return optimizers_for(model, recipe)
+    how = {"lr": recipe.learning_rate, "weight_decay": recipe.weight_decay}
+    return [torch.optim.SGD(model.parameters(), momentum=MOMENTUM, nesterov=True, **how)]
+
+
+def batches(data: datasets.Dataset, recipe: Recipe) -> Iterator[Batch]:
+    """Augmented batches without end, epoch after epoch."""
+    for epoch in itertools.count():
+        yield from batches_of(data.train_images, data.train_labels, recipe, data.flip, epoch)
+
+
+@functools.cache
+def load(source: str | None) -> datasets.Dataset:
+    """The data, read once a process."""
+    return datasets.load(source)
+
+
+def part_of(data: datasets.Dataset, count: int, seed: int) -> datasets.Dataset:
+    """The data with only the first `count` training images of a random order.
+
+    Raises ValueError if there are not so many.
+    """
+    there = len(data.train_images)
+    if count > there:
+        raise ValueError(f"{count:,} training images are more than the {there:,} there are")
+    order = torch.randperm(there, generator=torch.Generator().manual_seed(seed))[:count]
+    images, labels = data.train_images[order], data.train_labels[order]
+    return replace(data, train_images=images, train_labels=labels)
+
+
+def run(job: Job) -> str:
+    """Train and test one model, and write its record, or only say what it reached."""
+    whole, recipe = load(job.source), recipe_of(job)
+    images, labels, tests, test_labels = split(recipe, whole)
+    data = part_of(replace(whole, train_images=images, train_labels=labels), job.images, job.seed)
+
+    classifier = classifier_of(job, recipe, data)
+    model = classifier.model
+    optimizers = optimizers_of(job, model, recipe)
+    schedules = [
+        LambdaLR(o, lambda step: rate_at(step, job.steps, recipe.warmup)) for o in optimizers
+    ]
+    steps = itertools.islice(batches(data, recipe), job.steps)
+    start = time.perf_counter()
+    with tqdm(disable=True) as bar:
+        loss = train_epoch(classifier, model, steps, optimizers, schedules, None, recipe, bar)
+    seconds = time.perf_counter() - start
+    result = evaluate(classifier, tests, test_labels)
+    line = f"{job.name:<32}{result.accuracy:>8.2%}{seconds:>8.0f} s"
+    if job.holdout:
+        return f"{line}   rate {job.rate}"
+
+    with FlopCounterMode(display=False) as counter:
+        classifier.logits(tests[:1])
+    epochs = round(job.steps * recipe.batch_size / job.images, 3)
+    about = {
+        "model": job.model,
+        "images": job.images,
+        "flops": counter.get_total_flops(),
+        "device": "cpu",
+        "epochs": epochs,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "train_seconds": seconds,
+    }
+    row = {
+        "epoch": epochs,
+        "train_loss": loss,
+        "test_loss": result.loss,
+        "test_accuracy": result.accuracy,
+        "learning_rate": recipe.learning_rate,
+        "seconds": seconds,
+    }
+    # What no recipe can say.
+    beyond = {"epochs": epochs, "steps": job.steps, "images": job.images}
+    if job.model == "resnet":
+        beyond |= {"model": "ResNet-8", "optimizer": "sgd", "momentum": MOMENTUM}
+    records.write(
+        records.folder() / job.name,
+        config={"command": job.command, **asdict(recipe), **beyond},
+        environment=environment_on(torch.device("cpu")),
+        data=data.summary(),
+        summary=summary_of(recipe, data, test_labels, result, **about),
+        rows=[row],
+    )
+    return line
+
+
+def main() -> None:
+    """Run the command; bad input ends with one line that says what was wrong."""
+    parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS)
+    parser.add_argument("--sizes", nargs="+", type=int, default=SIZES, help="training images")
+    parser.add_argument("--seeds", nargs="+", type=int, default=(0, 1, 2))
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="how many at a time")
+    parser.add_argument("--data", help="as in `vitlit train` (default: VITLIT_DATA, or CIFAR-10)")
+    parser.add_argument("--holdout", type=int, default=0, help="training images to test on")
+    parser.add_argument("--rates", nargs="+", type=float, default=(None,), help="with --holdout")
+    parser.add_argument("--steps", type=int, default=STEPS, help="for a trial of this script")
+    given = parser.parse_args()
+    if given.rates != (None,) and not given.holdout:
+        parser.error("--rates are tuned on images that are kept back; give --holdout too")
+    jobs = [
+        Job(model, count, seed, given.steps, rate, given.holdout, given.data)
+        for seed in given.seeds
+        for count in given.sizes
+        for model in given.models
+        for rate in given.rates
+    ]
+    there = records.folder()
+    todo = [job for job in jobs if job.holdout or not (there / job.name / "summary.json").exists()]
+    threads = max(1, (os.cpu_count() or 1) // given.jobs)
+    pool = ProcessPoolExecutor(
+        given.jobs, get_context("spawn"), initializer=torch.set_num_threads, initargs=(threads,)
+    )
+    try:
+        for line in pool.map(run, todo):
+            print(line, flush=True)
+    except (ValueError, OSError) as error:
+        sys.exit(f"error: {error}")
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+if __name__ == "__main__":
+    main()

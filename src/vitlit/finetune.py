@@ -1,0 +1,43 @@
+"""From one resolution and head to another: fine-tuning (Dosovitskiy et al. 2020, section 3.2)."""
+
+from dataclasses import replace
+from typing import Any
+
+from vitlit.vit import VisionTransformer
+
+POSITIONS = ("interpolated", "nearest", "fresh")
+# What can change without touching a weight of the encoder.
+CHANGEABLE = (
+    "image_size", "classes", "head", "head_width", "activation", "dropout", "stochastic_depth"
+)  # fmt: skip
+HEAD = {"classes", "head", "head_width", "activation"}
+
+
+def adapted(
+    model: VisionTransformer, positions: str = "interpolated", **changes: Any
+) -> VisionTransformer:
+    """A trained model made ready for another task: its encoder, on another grid, under a new head.
+
+    `changes` are fields of ViTConfig, one of CHANGEABLE. With one that concerns the head, the head
+    is new and untrained; else it is kept. If the grid changes, `positions` are "interpolated"
+    (bicubic), "nearest" or "fresh" (drawn anew); "fresh" draws them anew on the same grid too.
+    Raises ValueError on another field or choice.
+    """
+    if fixed := sorted(set(changes) - set(CHANGEABLE)):
+        raise ValueError(
+            f"{', '.join(fixed)} cannot change: the weights decide it; "
+            f"what can are {', '.join(CHANGEABLE)}"
+        )
+    if positions not in POSITIONS:
+        raise ValueError(f"positions {positions!r} do not exist; choose one of {POSITIONS}")
+    new = VisionTransformer(replace(model.config, **changes))
+    state = model.state_dict()
+    if set(changes) & HEAD:
+        state = {name: t for name, t in state.items() if not name.startswith("head.")}
+    if positions == "fresh":
+        del state["positions.table"]
+    else:
+        how = {"mode": "nearest"} if positions == "nearest" else {}
+        state["positions.table"] = model.positions.resized(new.positions.grid, **how).table
+    new.load_state_dict(new.state_dict() | state)
+    return new.train(model.training)
