@@ -60,6 +60,9 @@ DRAWN = {
     "curves of all lengths": lambda: figures.curves([run(), run(), run("gpu", 40)]),
     "accuracy_over_time": lambda: figures.accuracy_over_time([run(), run("gpu", 4)]),
     "accuracy_over_time, long": lambda: figures.accuracy_over_time([run(), run("gpu", 40)]),
+    "accuracy_over_images": lambda: figures.accuracy_over_images(
+        {"vit": {1000: [run(), run()], 50_000: [run()]}, "resnet": {1000: [run()]}}
+    ),
     "ablations": lambda: figures.ablations([effect(-3.0, -2.0), effect(0.3, -0.3)]),
     "ablations, one seed": lambda: figures.ablations([effect(1.0, spread=float("inf"))]),
 }

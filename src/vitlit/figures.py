@@ -407,7 +407,7 @@ def accuracy_over_images(groups: Mapping[str, Mapping[int, Sequence[Any]]]) -> P
         axis.plot(list(found), [np.mean(a) for a in found.values()], color=color, label=model)
         for count, values in found.items():
             axis.plot([count] * len(values), values, ".", color=color, markersize=5)
-    _logarithmic_if_needed(axis, [n for sizes in groups.values() for n in sizes])
+    _logarithmic_if_needed(axis, [float(n) for sizes in groups.values() for n in sizes])
     axis.xaxis.set_major_formatter("{x:,.0f}")
     axis.set_xlabel("training images")
     axis.set_ylabel("test accuracy / %")

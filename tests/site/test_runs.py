@@ -1,6 +1,7 @@
 """The numbers that the results page shows, from records made up for the purpose."""
 
 import importlib.util
+import itertools
 import json
 from io import BytesIO
 from pathlib import Path
@@ -19,7 +20,7 @@ from vitlit import records
 ROOT = Path(__file__).absolute().parents[2]
 CLASSES = ("cat", "dog", "ship")
 COMMAND = "vitlit train --preset {preset}{variant} --seed {seed}"
-PICTURES = {"curves", "times", "ablations", "confusion", "mistakes"}
+PICTURES = {"curves", "times", "ablations", "tuning", "sizes", "confusion", "mistakes"}
 
 
 @pytest.fixture(scope="session")
@@ -48,10 +49,13 @@ def write(
     environment = {"gpu": None, "threads": 2, "processor": "P", "commit": "abc"}
     records.write(
         folder / name,
-        config={"command": COMMAND.format(preset=preset, variant=shown, seed=seed)},
+        config={"command": COMMAND.format(preset=preset, variant=shown, seed=seed)}
+        | other.get("config", {}),
         environment=environment | {"versions": {"torch": "2"}},
         data={},
-        summary=summary | {k: v for k, v in other.items() if k in summary},
+        summary=summary
+        | {k: v for k, v in other.items() if k in summary}
+        | other.get("about", {}),
         rows=[
             {"epoch": k, "train_loss": 2.0, "test_accuracy": accuracy, "seconds": 300.0 * k}
             for k in (1, 2)
@@ -95,6 +99,15 @@ def many(tmp_path: Path) -> Path:
         write(tmp_path, "ablation", 0.86 + seed / 100, seed, "positions=none", train_seconds=60.0)
         nothing = 0.96 + seed / 100 + (-0.01, 0.02, 0.005)[seed]
         write(tmp_path, "ablation", nothing, seed, "warmup=0")
+    for size, accuracy in ((32, 0.971), (48, 0.985)):
+        vit = {"image_size": [size, size], "patch_size": 4, "pooling": "class"}
+        config = {"start": "cpu-seed0", "vit": vit}
+        write(tmp_path, f"finetune-{size}", accuracy, config=config)
+    for seed, images, model in itertools.product((0, 1), (1000, 50_000), ("vit", "resnet")):
+        about = {"model": model, "images": images, "flops": 2.26e7}
+        accuracy = 0.5 + images / 200_000 + seed / 50 + 0.1 * (model == "resnet")
+        variant = f"{model}={images}"
+        write(tmp_path, "scaling", accuracy, seed, about=about, variant=variant)
     write(tmp_path, "cpu", 0.99, 7, data="digits")
     write(tmp_path, "cpu", 0.99, 8, tested_on="5000 training images")
     return tmp_path
@@ -110,7 +123,7 @@ def test_a_preset_is_the_mean_of_its_seeds(numbers: ModuleType, many: Path) -> N
     assert (shown["labml"]["another"], shown["labml"]["epochs"]) == (True, "0.2")
 
 
-def test_neither_another_project_nor_an_ablation_comes_first(
+def test_neither_another_project_nor_a_study_comes_first(
     numbers: ModuleType, many: Path
 ) -> None:
     assert context(numbers, many)[0]["headline"]["name"] == "cpu-long-seed0"
@@ -149,7 +162,7 @@ def test_pictures_are_drawn_and_small(numbers: ModuleType, many: Path) -> None:
         width, height = Image.open(BytesIO(file.content_bytes)).size
         assert values[name]["size"] == f"width={width * 96 // 160} height={height * 96 // 160}"
         assert values[name]["address"] == f"assets/pictures/{name}.png"
-    assert sum(len(file.content_bytes) for file in files) < 150_000
+    assert sum(len(file.content_bytes) for file in files) < 200_000
 
 
 def test_the_page_tells_every_command_and_verdict(numbers: ModuleType, many: Path) -> None:
@@ -164,8 +177,33 @@ def test_the_page_tells_every_command_and_verdict(numbers: ModuleType, many: Pat
     assert "cpu-seed7" not in text
     assert "cpu-seed8" not in text
     headings = [line.split("{#")[1][:-1] for line in text.splitlines() if line.startswith("## ")]
-    order = ["runs", "ingredients", "classes", "mistakes", "tried", "repeat"]
+    order = ["runs", "ingredients", "finetuning", "scaling"]
+    order += ["classes", "mistakes", "tried", "repeat"]
     assert [name for name in headings if name in order] == order
+
+
+def test_a_tuned_model_is_shown_with_its_start_and_its_tokens(
+    numbers: ModuleType, many: Path
+) -> None:
+    values, _ = context(numbers, many)
+    shown = [(p["preset"], p["mean"], p["size"], p["tokens"]) for p in values["tuned"]]
+    assert shown == [
+        ("finetune-32", "97.1 %", "32 × 32", 65),
+        ("finetune-48", "98.5 %", "48 × 48", 145),
+    ]
+    assert {p["start"] for p in values["tuned"]} == {"cpu-seed0"}
+
+
+def test_accuracy_by_images_has_a_row_a_number_and_a_column_a_model(
+    numbers: ModuleType, many: Path
+) -> None:
+    scaling = context(numbers, many)[0]["scaling"]
+    assert scaling["models"] == ["vit", "resnet"]
+    assert scaling["rows"] == [
+        {"images": "1,000", "cells": ["51.5 ± 1.4 %", "61.5 ± 1.4 %"]},
+        {"images": "50,000", "cells": ["76.0 ± 1.4 %", "86.0 ± 1.4 %"]},
+    ]
+    assert scaling["flops"] == ["11.3", "11.3"]
 
 
 def test_one_run_is_enough(numbers: ModuleType, tmp_path: Path) -> None:
@@ -195,7 +233,7 @@ def test_without_a_headline_the_page_still_stands(
 def test_no_runs_at_all(numbers: ModuleType, tmp_path: Path) -> None:
     values, files = context(numbers, tmp_path)
     assert len(files) == 0
-    assert all(values[name] is None for name in (*PICTURES, "headline", "ablation"))
+    assert all(values[name] is None for name in (*PICTURES, "headline", "ablation", "scaling"))
     text = rendered(values)
     assert "No training run has been recorded" in text
     assert "{#runs}" not in text
