@@ -17,7 +17,8 @@ def test_a_preset_says_how_to_run_it_and_builds_a_model(name):
 
 def test_the_presets_of_the_book_are_there():
     names = ["smoke", "quick", "cpu", "cpu-long", "ablation", "gpu", "gpu-long"]
-    names += ["finetune-32", "finetune-48", "finetune-48-fresh", "finetune-64"]
+    names += ["finetune-32", "finetune-32-short", "finetune-48", "finetune-48-fresh"]
+    names += ["finetune-64"]
     assert list(PRESETS) == names
 
 

@@ -161,7 +161,7 @@ def finetune_32() -> Recipe:
     """The model of `runs/cpu-seed0` under a new linear head, trained on at its own resolution.
 
     `vitlit train --preset finetune-32`: see chapter 7. Its rates are half those of `cpu`, and were
-    not tuned; nor were those of the other three, which get the same time.
+    not tuned; nor were those of the others, which but one get about the same time.
     """
     return Recipe(
         preset="finetune-32", start="cpu-seed0", epochs=6, batch_size=64, optimizer="muon",
@@ -170,8 +170,16 @@ def finetune_32() -> Recipe:
     )  # fmt: skip
 
 
+def finetune_32_short() -> Recipe:
+    """The same for as many epochs as `finetune-48`, not for as long.
+
+    `vitlit train --preset finetune-32-short`
+    """
+    return replace(finetune_32(), preset="finetune-32-short", epochs=2)
+
+
 def finetune_48() -> Recipe:
-    """The same on images enlarged to 48 pixels: 12×12 patches, positions interpolated.
+    """Fine-tuning on images enlarged to 48 pixels: 12×12 patches, positions interpolated.
 
     `vitlit train --preset finetune-48`
     """
@@ -242,7 +250,7 @@ PRESETS: dict[str, Callable[[], Recipe]] = {
     recipe().preset: recipe
     for recipe in (
         smoke, quick, cpu, cpu_long, ablation, gpu, gpu_long,
-        finetune_32, finetune_48, finetune_48_fresh, finetune_64,
+        finetune_32, finetune_32_short, finetune_48, finetune_48_fresh, finetune_64,
     )
 }  # fmt: skip
 
