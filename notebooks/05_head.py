@@ -698,23 +698,25 @@ for name, whole in ours.items():
 # %%
 from functools import partial
 
-from vitlit.pretrained import to_timm, to_torchvision
+from vitlit.layouts import to_layout
 from vitlit.receipts import compare_models
 
 small = {"patch_size": 8, "width": 32, "depth": 3, "heads": 4, "mlp_width": 64}
 same = {"patch_size": 8, "hidden_dim": 32, "num_layers": 3, "num_heads": 4, "mlp_dim": 64}
+ours = VisionTransformer(ViTConfig(**small))
 compare_models(
-    VisionTransformer(ViTConfig(**small)),
+    ours,
     models.VisionTransformer(image_size=32, num_classes=10, **same),
-    partial(to_torchvision, patch_size=8),
+    partial(to_layout, layout="torchvision", config=ours.config),
     random_images(2, 3, 32, 32),
 )
 
 # %%
+ours = VisionTransformer(ViTConfig(head="mlp", head_width=48, **small))
 compare_models(
-    VisionTransformer(ViTConfig(head="mlp", head_width=48, **small)),
+    ours,
     models.VisionTransformer(image_size=32, num_classes=10, representation_size=48, **same),
-    partial(to_torchvision, patch_size=8),
+    partial(to_layout, layout="torchvision", config=ours.config),
     random_images(2, 3, 32, 32),
 )
 
@@ -725,10 +727,11 @@ compare_models(
 import timm
 
 same = {"patch_size": 8, "embed_dim": 32, "depth": 3, "num_heads": 4, "mlp_ratio": 2}
+ours = VisionTransformer(ViTConfig(image_size=(32, 48), **small))
 compare_models(
-    VisionTransformer(ViTConfig(image_size=(32, 48), **small)),
+    ours,
     timm.models.VisionTransformer(img_size=(32, 48), num_classes=10, **same),
-    partial(to_timm, patch_size=8),
+    partial(to_layout, layout="timm", config=ours.config),
     random_images(2, 3, 32, 48),
 )
 

@@ -345,7 +345,7 @@ for key in ("preset", "epochs", "parameters", "tested", "test_accuracy"):
 from vitlit import records
 
 found = [run for run in records.find() if run.summary["data"].startswith("cifar10")]
-runs = [run for run in found if run.summary["preset"] not in ("quick", "ablation", "labml")]
+runs = [run for run in found if not run.is_study and run.summary["preset"] != "quick"]
 for run in sorted(runs, key=lambda run: run.name):
     summary = run.summary
     minutes = summary["train_seconds"] / 60
@@ -591,3 +591,5 @@ check_crop_and_turn(crop_and_turn)
 # ## In the paper {#paper}
 #
 # Section 4.1 of [Dosovitskiy et al. (2020)](../docs/bibliography.md#dosovitskiy2020) gives the training set-up and appendix B.1 its numbers. The paper reports CIFAR-10 only after pre-training on large data (table 2). Its section 4.3 shows how much of that data a ViT needs before it overtakes a convolutional network. [Steiner et al. (2021)](../docs/bibliography.md#steiner2021) measure what data, augmentation and regularization are worth to a ViT. AdamW is [Loshchilov and Hutter's](../docs/bibliography.md#loshchilov2017), Muon is [Jordan's](../docs/bibliography.md#jordan2024), label smoothing [Szegedy et al.'s](../docs/bibliography.md#szegedy2015). The stronger changes to pictures are RandAugment ([Cubuk et al. 2020](../docs/bibliography.md#cubuk2020)), random erasing ([Zhong et al. 2020](../docs/bibliography.md#zhong2020)), MixUp ([Zhang et al. 2018](../docs/bibliography.md#zhang2018)) and CutMix ([Yun et al. 2019](../docs/bibliography.md#yun2019)).
+#
+# Next, [chapter 7](07_finetune.ipynb) takes a trained model to larger pictures.

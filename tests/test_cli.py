@@ -16,7 +16,10 @@ from PIL import Image
 from rich.console import Console
 from toys import CLASSES, MODEL, dataset
 
-from vitlit import checkpoint, cli, presets, records
+from vitlit import checkpoint, cli, presets, pretrained, records
+from vitlit.config import ViTConfig
+from vitlit.layouts import to_layout
+from vitlit.receipts import randomize_
 from vitlit.vit import VisionTransformer
 
 TINY = ["--preset", "smoke", *(f"--set=model.{name}={value}" for name, value in MODEL.items())]
@@ -163,6 +166,38 @@ def test_the_best_run_on_cifar10_is_taken_by_default(vitlit, trained, tmp_path):
     assert f"no trained weights under {tmp_path / 'runs'}; give --weights FILE, or train" in err
 
 
+def test_predict_takes_another_librarys_weights(vitlit, trained, tmp_path, monkeypatch):
+    root, _ = trained
+    model = randomize_(VisionTransformer(ViTConfig(image_size=(16, 16), classes=4))).float()
+    state = to_layout(model.state_dict(), "torchvision", model.config)
+    about = {"classes": list("wxyz"), "mean": (0.5,) * 3, "std": (0.25,) * 3}
+    found = {"torchvision": lambda name: (state, about | {"name": name}, {"heads": 3})}
+    monkeypatch.setattr(pretrained, "LIBRARIES", found)
+    image = next((root / "toys" / "test" / "bee").iterdir())
+    drawn = tmp_path / "attention.png"
+    words = ("--weights", "torchvision:vit_b_16", "--top", "4", "--attention", drawn)
+    code, out, _ = vitlit("predict", image, *words)
+    assert code == 0
+    assert all(f"{name} " in out for name in "wxyz")
+    assert drawn.stat().st_size > 1000
+
+
+def test_export_writes_a_folder_and_says_how_to_load_it(vitlit, trained, tmp_path):
+    root, _ = trained
+    weights = root / "runs" / "one" / "model.safetensors"
+    out = tmp_path / "out"
+    code, said, _ = vitlit("export", out, "--to", "timm", "--weights", weights)
+    assert code == 0
+    assert f'timm.create_model("local-dir:{out.as_posix()}", pretrained=True)' in said
+    assert sorted(file.name for file in out.iterdir()) == ["config.json", "model.safetensors"]
+    for words, message in (
+        (("--to", "timm"), "is there already; give another folder"),
+        (("--to", "npz"), "no export to 'npz'; choose one of torchvision, timm, huggingface"),
+    ):
+        code, _, err = vitlit("export", out, *words, "--weights", weights)
+        assert (code, message in err) == (1, True)
+
+
 def test_data_says_what_is_there(vitlit, trained):
     root, _ = trained
     code, out, _ = vitlit("data", root / "toys")
@@ -175,7 +210,8 @@ def test_help_names_the_commands(vitlit):
     code, out, _ = vitlit("--help")
     assert code == 0
     assert all(
-        f" {command} " in out for command in ("train", "ablate", "evaluate", "predict", "data")
+        f" {command} " in out
+        for command in ("train", "ablate", "evaluate", "predict", "export", "data")
     )
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,21 +10,22 @@ from torch import nn
 from torchvision.models import VisionTransformer as TorchvisionViT
 
 from vitlit.config import ViTConfig
-from vitlit.pretrained import to_torchvision
+from vitlit.layouts import to_layout
 from vitlit.receipts import compare, compare_models, random_images, randomize_
 from vitlit.vit import VisionTransformer
+
+CONFIG = ViTConfig(image_size=(8, 8), classes=5, width=12, depth=2, heads=3, mlp_width=20)
 
 
 def small_pair(eps=1e-6):
     """Our model and torchvision's, of the same sizes; ours with the given eps."""
-    config = ViTConfig(
-        image_size=(8, 8), classes=5, width=12, depth=2, heads=3, mlp_width=20, eps=eps
+    return VisionTransformer(replace(CONFIG, eps=eps)), TorchvisionViT(
+        8, 4, 2, 3, 12, 20, num_classes=5
     )
-    return VisionTransformer(config), TorchvisionViT(8, 4, 2, 3, 12, 20, num_classes=5)
 
 
 def rename(state):
-    return to_torchvision(state, 4)
+    return to_layout(state, "torchvision", CONFIG)
 
 
 def named_pairs(ours, theirs):

@@ -18,8 +18,8 @@ MODEL = ["patches", "positions", "encoder", "heads", "vit"]
 ORDER = [
     "records", "figures", "reveal", "receipts",
     "patches", "positions", "encoder", "config", "heads", "vit",
-    "ablations", "pretrained", "finetune", "data", "processes", "augment", "presets", "muon",
-    "mimetic", "checkpoint", "train", "cli", "__main__",
+    "ablations", "finetune", "data", "processes", "augment", "presets", "muon", "mimetic",
+    "checkpoint", "layouts", "pretrained", "export", "train", "cli", "__main__",
 ]  # fmt: skip
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
 

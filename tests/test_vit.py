@@ -1,6 +1,7 @@
 """vitlit.vit: the whole model."""
 
 import dataclasses
+from functools import partial
 
 import pytest
 import timm
@@ -12,9 +13,9 @@ from torch.nn import functional as F
 from torchvision.ops import StochasticDepth
 
 from vitlit.config import ViTConfig
+from vitlit.layouts import to_layout
 from vitlit.patches import patchify, unpatchify
 from vitlit.positions import interpolate_positions
-from vitlit.pretrained import to_timm, to_torchvision
 from vitlit.receipts import compare_models, random_images, randomize_
 from vitlit.vit import VisionTransformer
 
@@ -53,9 +54,8 @@ def test_the_model_is_torchvisions(head):
         12, 4, 2, 4, 16, 24, num_classes=5, representation_size=head.get("head_width")
     )
     ours = small(image_size=(12, 12), **head)
-    compare_models(
-        ours, theirs, lambda state: to_torchvision(state, 4), random_images(2, 3, 12, 12)
-    )
+    rename = partial(to_layout, layout="torchvision", config=ours.config)
+    compare_models(ours, theirs, rename, random_images(2, 3, 12, 12))
 
 
 @pytest.mark.parametrize("image_size", [(12, 12), (8, 12), (16, 8)])
@@ -64,7 +64,8 @@ def test_the_model_is_timms(image_size):
         image_size, 4, 3, 5, embed_dim=16, depth=2, num_heads=4, mlp_ratio=1.5
     )
     ours = small(image_size=image_size)
-    compare_models(ours, theirs, lambda state: to_timm(state, 4), random_images(2, 3, *image_size))
+    rename = partial(to_layout, layout="timm", config=ours.config)
+    compare_models(ours, theirs, rename, random_images(2, 3, *image_size))
 
 
 def test_the_model_that_pools_the_mean_is_timms():
@@ -83,7 +84,8 @@ def test_the_model_that_pools_the_mean_is_timms():
         act_layer=lambda: nn.GELU(approximate="tanh"),
     )
     ours = small(pooling="mean", gelu="tanh")
-    compare_models(ours, theirs, lambda state: to_timm(state, 4), random_images(2, 3, 8, 12))
+    rename = partial(to_layout, layout="timm", config=ours.config)
+    compare_models(ours, theirs, rename, random_images(2, 3, 8, 12))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The command `vitlit`: train, ablate, evaluate, predict, data."""
+"""The command `vitlit`: train, ablate, evaluate, predict, export, data."""
 
 import csv
 import io
@@ -163,7 +163,14 @@ def evaluate(
 @app.command()
 def predict(
     images: Annotated[list[Path], typer.Argument(help="Pictures: any size, any common format.")],
-    weights: Weights = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            help="A model.safetensors, or another library's weights: torchvision:vit_b_16, "
+            "timm:NAME, huggingface:ORGANIZATION/NAME. [default: the best run under runs/ that has "
+            "one]"
+        ),
+    ] = None,
     top: Annotated[int, typer.Option(min=1, help="How many classes to name.")] = 3,
     attention: Annotated[
         Path | None,
@@ -189,6 +196,18 @@ def predict(
         console.print(f"{path}: {shown}", highlight=False)
         if attention is not None:
             _draw_attention(classifier, picture, attention)
+
+
+@app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(help="The folder to write; it must not exist yet.")],
+    to: Annotated[str, typer.Option(help="torchvision, timm or huggingface.")],
+    weights: Weights = None,
+) -> None:
+    """Write a model so that another library loads it, and say how."""
+    from vitlit.export import export as write
+
+    console.print(write(_classifier(weights, "cpu"), to, folder), highlight=False, markup=False)
 
 
 @app.command()
@@ -243,9 +262,13 @@ def _device(name: str) -> str:
     return name
 
 
-def _classifier(weights: Path | None, device: str) -> Any:
+def _classifier(weights: Path | str | None, device: str) -> Any:
     from vitlit.checkpoint import load
+    from vitlit.pretrained import is_source
+    from vitlit.pretrained import load as load_source
 
+    if weights is not None and is_source(str(weights)):
+        return load_source(str(weights)).to(_device(device))
     if weights is None:
         found = [
             run.weights

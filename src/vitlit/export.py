@@ -1,0 +1,145 @@
+"""Our weights in folders that other libraries load."""
+
+import json
+from collections.abc import Callable
+from operator import methodcaller
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save
+
+from vitlit.checkpoint import Classifier
+from vitlit.config import ViTConfig
+from vitlit.layouts import to_layout
+from vitlit.records import write_whole
+
+
+def export(classifier: Classifier, layout: str, folder: str | Path) -> str:
+    """Write a folder that another library loads, and return the lines of Python that do it.
+
+    `layout` is "torchvision", "timm" or "huggingface". The folder gets model.safetensors,
+    config.json and what else the library asks for. Raises ValueError on a layout that is read
+    only, or on a model that the library cannot hold; FileExistsError if the folder is there.
+    """
+    folder = Path(folder)
+    if layout not in EXPORTS:
+        raise ValueError(f"no export to {layout!r}; choose one of {', '.join(EXPORTS)}")
+    config = classifier.model.config
+    if reasons := [words for applies, words in _limits(config)[layout] if applies]:
+        raise ValueError(f"{layout} has no model with {' and '.join(reasons)}")
+    if folder.exists():
+        raise FileExistsError(f"{folder} is there already; give another folder, or remove it")
+    state = to_layout(classifier.model.state_dict(), layout, config)
+    tensors = {name: t.detach().cpu().contiguous() for name, t in state.items()}
+    describe, lines = EXPORTS[layout]
+    files = {"model.safetensors": save(tensors, metadata={"format": "pt"})}
+    for name, content in describe(classifier).items():
+        files[name] = (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
+    for name, bytes_ in files.items():
+        write_whole(folder / name, methodcaller("write", bytes_))
+    return lines.format(folder=folder.as_posix())
+
+
+def _limits(config: ViTConfig) -> dict[str, list[tuple[bool, str]]]:
+    """What the libraries' models cannot be: whether it applies, and words for it."""
+    c = config
+    mean = (c.pooling == "mean", "mean pooling before a norm of all tokens")
+    mlp = (c.head == "mlp", "an MLP head (fine-tune with a linear head first, as in chapter 7)")
+    relu = (c.head == "mlp" and c.activation != "tanh", f"{c.activation} in its MLP head")
+    tanh = (c.gelu != "none", "the tanh approximation of GELU")
+    eps = (c.eps != 1e-6, f"eps {c.eps:g} (its own is 1e-06)")
+    oblong = (c.image_size[0] != c.image_size[1], f"images of {c.image_size}, which are no square")
+    gray = (c.channels != 3, f"{c.channels} channels")
+    ratio = (int(c.width * (c.mlp_width / c.width)) != c.mlp_width, f"an MLP of {c.mlp_width}")
+    return {
+        "torchvision": [mean, relu, tanh, eps, oblong, gray],
+        "timm": [mlp, eps, ratio],
+        "huggingface": [mean, mlp],
+    }
+
+
+def _for_torchvision(classifier: Classifier) -> dict[str, Any]:
+    c = classifier.model.config
+    config = {
+        "image_size": c.image_size[0], "patch_size": c.patch_size, "num_layers": c.depth,
+        "num_heads": c.heads, "hidden_dim": c.width, "mlp_dim": c.mlp_width,
+        "num_classes": c.classes,
+        "representation_size": (c.head_width or c.width) if c.head == "mlp" else None,
+    }  # fmt: skip
+    return {"config.json": config}
+
+
+def _for_timm(classifier: Classifier) -> dict[str, Any]:
+    c = classifier.model.config
+    sizes = {
+        "img_size": c.image_size, "patch_size": c.patch_size, "in_chans": c.channels,
+        "embed_dim": c.width, "depth": c.depth, "num_heads": c.heads,
+        "mlp_ratio": c.mlp_width / c.width,
+    }  # fmt: skip
+    if c.pooling == "mean":
+        sizes |= {"global_pool": "avg", "class_token": False, "fc_norm": False}
+    if c.gelu == "tanh":
+        sizes["act_layer"] = "gelu_tanh"
+    about = {
+        "num_classes": c.classes, "input_size": (c.channels, *c.image_size),
+        "interpolation": "bicubic", "crop_pct": 1.0, **_statistics(classifier),
+        "label_names": classifier.classes, "first_conv": "patch_embed.proj", "classifier": "head",
+    }  # fmt: skip
+    config = {
+        "architecture": "vit_tiny_patch16_224", "num_classes": c.classes, "model_args": sizes,
+        "pretrained_cfg": about,
+    }  # fmt: skip
+    return {"config.json": config}
+
+
+def _for_huggingface(classifier: Classifier) -> dict[str, Any]:
+    c = classifier.model.config
+    H, W = c.image_size
+    config = {
+        "architectures": ["ViTForImageClassification"], "model_type": "vit",
+        "image_size": H if H == W else [H, W], "patch_size": c.patch_size,
+        "num_channels": c.channels, "hidden_size": c.width, "num_hidden_layers": c.depth,
+        "num_attention_heads": c.heads, "intermediate_size": c.mlp_width,
+        "hidden_act": "gelu" if c.gelu == "none" else "gelu_pytorch_tanh", "qkv_bias": True,
+        "layer_norm_eps": c.eps, "hidden_dropout_prob": c.dropout,
+        "attention_probs_dropout_prob": 0.0,
+        "id2label": {str(k): name for k, name in enumerate(classifier.classes)},
+        "label2id": {name: k for k, name in enumerate(classifier.classes)},
+    }  # fmt: skip
+    statistics = {f"image_{key}": values for key, values in _statistics(classifier).items()}
+    processor = {
+        "image_processor_type": "ViTImageProcessor", "do_resize": True, "resample": 3,
+        "size": {"height": H, "width": W}, "do_rescale": True, "rescale_factor": 1 / 255,
+        "do_normalize": True, **statistics,
+    }  # fmt: skip
+    return {"config.json": config, "preprocessor_config.json": processor}
+
+
+def _statistics(classifier: Classifier) -> dict[str, list[float]]:
+    """Mean and deviation of pixels from 0 to 1, as the libraries count them."""
+    return {key: (getattr(classifier, key) / 255).tolist() for key in ("mean", "std")}
+
+
+EXPORTS: dict[str, tuple[Callable[[Classifier], dict[str, Any]], str]] = {
+    "torchvision": (
+        _for_torchvision,
+        """\
+import json
+from safetensors.torch import load_file
+from torchvision.models import VisionTransformer
+model = VisionTransformer(**json.load(open("{folder}/config.json")))
+model.load_state_dict(load_file("{folder}/model.safetensors"))""",
+    ),
+    "timm": (
+        _for_timm,
+        """\
+import timm
+model = timm.create_model("local-dir:{folder}", pretrained=True)""",
+    ),
+    "huggingface": (
+        _for_huggingface,
+        """\
+from transformers import ViTForImageClassification
+model = ViTForImageClassification.from_pretrained("{folder}")""",
+    ),
+}

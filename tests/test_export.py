@@ -1,0 +1,119 @@
+"""vitlit.export: folders that other libraries load, each loaded by the library itself."""
+
+import contextlib
+from dataclasses import replace
+
+import pytest
+import torch
+from test_layouts import SMALL, random_model
+
+from vitlit import pretrained
+from vitlit.checkpoint import Classifier
+from vitlit.config import ViTConfig
+from vitlit.export import EXPORTS, export
+
+CLASSES = tuple("abcde")
+
+
+def classifier(**changes):
+    """A classifier of random weights, with unusual statistics."""
+    model = random_model(ViTConfig(**{**vars(SMALL), **changes})).float()
+    mean, std = torch.tensor([10.0, 100.0, 200.0]), torch.tensor([50.0, 60.0, 70.0])
+    channels = model.config.channels
+    return Classifier(model, CLASSES, mean[:channels], std[:channels], "toys")
+
+
+def run(lines):
+    """The model that the printed lines load."""
+    names = {}
+    exec(lines, names)
+    return names["model"].eval()
+
+
+@pytest.mark.parametrize(
+    ("layout", "changes"),
+    [
+        ("torchvision", {}),
+        ("torchvision", {"head": "mlp", "head_width": 20}),
+        ("torchvision", {"positions": "sincos"}),
+        ("timm", {}),
+        ("timm", {"image_size": (8, 12), "channels": 1, "mlp_width": 20}),
+        ("timm", {"pooling": "mean", "gelu": "tanh"}),
+        ("huggingface", {}),
+        ("huggingface", {"image_size": (8, 12), "gelu": "tanh", "eps": 1e-9}),
+        ("huggingface", {"channels": 1, "positions": "none"}),
+    ],
+)
+def test_the_printed_lines_load_a_model_that_computes_the_same(tmp_path, layout, changes):
+    ours = classifier(**changes)
+    theirs = run(export(ours, layout, tmp_path / "out"))
+    c = ours.model.config
+    images = torch.randint(0, 256, (2, c.channels, *c.image_size), dtype=torch.uint8)
+    with torch.no_grad():
+        logits = theirs(ours.inputs(images))
+    logits = logits if isinstance(logits, torch.Tensor) else logits.logits
+    torch.testing.assert_close(logits, ours.logits(images), rtol=1e-5, atol=1e-5)
+    assert ours.logits(images).abs().max() > 0.1
+
+
+def test_timm_and_hugging_face_learn_classes_and_statistics(tmp_path):
+    from transformers import ViTImageProcessor
+
+    ours = classifier()
+    theirs = run(export(ours, "timm", tmp_path / "timm"))
+    assert theirs.pretrained_cfg["label_names"] == list(CLASSES)
+    torch.testing.assert_close(torch.tensor(theirs.pretrained_cfg["mean"]), ours.mean / 255)
+    theirs = run(export(ours, "huggingface", tmp_path / "hf"))
+    assert theirs.config.id2label == dict(enumerate(CLASSES))
+    processor = ViTImageProcessor.from_pretrained(tmp_path / "hf")
+    picture = torch.randint(0, 256, (3, 8, 8), dtype=torch.uint8)
+    found = processor(picture, return_tensors="pt")["pixel_values"]
+    torch.testing.assert_close(found, ours.inputs(picture[None]), rtol=1e-4, atol=1e-4)
+
+
+def test_hugging_faces_folder_comes_back_to_us_bit_by_bit(tmp_path):
+    ours = classifier()
+    export(ours, "huggingface", tmp_path / "out")
+    back = pretrained.load(str(tmp_path / "out"))
+    assert back.model.config == ours.model.config
+    state = back.model.state_dict()
+    assert all(torch.equal(state[n], t) for n, t in ours.model.state_dict().items())
+    assert back.classes == CLASSES
+    torch.testing.assert_close(back.mean, ours.mean)
+
+
+@pytest.mark.parametrize(
+    ("layout", "changes", "words"),
+    [
+        ("timm", {"head": "mlp"}, "timm has no model with an MLP head .*chapter 7"),
+        ("huggingface", {"head": "mlp"}, "huggingface has no model with an MLP head"),
+        ("huggingface", {"pooling": "mean"}, "mean pooling"),
+        ("torchvision", {"head": "mlp", "activation": "relu"}, "relu in its MLP head"),
+        ("torchvision", {"gelu": "tanh"}, "the tanh approximation of GELU"),
+        ("torchvision", {"image_size": (8, 12)}, r"images of \(8, 12\), which are no square"),
+        ("torchvision", {"channels": 1, "eps": 1e-12}, r"eps 1e-12 .* and 1 channels"),
+        ("timm", {"eps": 1e-12}, "eps 1e-12"),
+    ],
+)
+def test_what_a_library_cannot_hold_is_refused_before_anything_is_written(
+    tmp_path, layout, changes, words
+):
+    with pytest.raises(ValueError, match=words):
+        export(classifier(**changes), layout, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_papers_layout_is_read_only(tmp_path):
+    with pytest.raises(ValueError, match="no export to 'npz'; choose one of torchvision, timm"):
+        export(classifier(), "npz", tmp_path / "out")
+
+
+@pytest.mark.parametrize("layout", EXPORTS)
+def test_nothing_is_overwritten(tmp_path, layout):
+    with contextlib.suppress(FileExistsError):
+        export(classifier(), layout, tmp_path / "out")
+    before = (tmp_path / "out" / "model.safetensors").read_bytes()
+    other = replace(classifier(), classes=tuple("vwxyz"))
+    with pytest.raises(FileExistsError, match="is there already; give another folder"):
+        export(other, layout, tmp_path / "out")
+    assert (tmp_path / "out" / "model.safetensors").read_bytes() == before
