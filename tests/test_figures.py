@@ -52,6 +52,7 @@ DRAWN = {
     "matrix of numbers": lambda: figures.matrix(GRAY[:3, :3], ticks="abc", numbers=".1f"),
     "confusion": lambda: figures.confusion([[3, 1], [0, 4]], ["cat", "dog"]),
     "lines": lambda: figures.lines({"a": ([1, 2], [3, 4]), "b": ([1, 2], [1, 9])}, "x", "y"),
+    "lines, not joined": lambda: figures.lines({"a": ([1, 2], [3, 4])}, "x", "y", joined=False),
     "lines, logarithmic": lambda: figures.lines({"a": ([1, 2], [3, 4])}, "x", "y", True, True),
     "bars": lambda: figures.bars({"a": 1.0, "b": 2.0}, "x", {"a": 0.1, "b": 0.2}, lit=["a"]),
     "overlay": lambda: figures.overlay(RGB, [MAP], ["image", "head 1"]),

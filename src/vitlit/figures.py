@@ -297,12 +297,17 @@ def confusion(counts: Any, classes: Sequence[str]) -> Picture:
 def lines(
     series: Mapping[str, tuple[Any, Any]], x: str, y: str, logx: bool = False, logy: bool = False,
     markers: bool = False, width: float = 4.6, height: float = 2.8, base: float = 10,
+    joined: bool = True,
 ) -> Picture:  # fmt: skip
-    """Curves with a legend of their names; x and y are the axes' symbols and units."""
+    """Curves with a legend of their names; x and y are the axes' symbols and units.
+
+    Points that are no curve are not `joined`: then only their markers are drawn.
+    """
     figure, axes = canvas(width, height)
     axis = axes[0, 0]
     for name, (xs, ys) in series.items():
-        axis.plot(xs, ys, label=name, marker="o" if markers else None, markersize=4)
+        look = {"marker": "o" if markers or not joined else None, "markersize": 4}
+        axis.plot(xs, ys, label=name, linestyle="-" if joined else "none", **look)
     if logx:
         axis.set_xscale("log", base=base)
     if logy:
@@ -338,8 +343,9 @@ def bars(
 
 
 def overlay(
-    image: Any, weights: Sequence[Any], labels: Sequence[str] | None = None, inches: float = 1.5
-) -> Picture:
+    image: Any, weights: Sequence[Any], labels: Sequence[str] | None = None, inches: float = 1.5,
+    columns: int = 8,
+) -> Picture:  # fmt: skip
     """An image, then the same image darkened where each map of patch weights is small."""
     picture = picture_of(image)
     H, W = picture.shape[:2]
@@ -351,7 +357,7 @@ def overlay(
             Image.fromarray(array / array.max()).resize((W, H), Image.Resampling.BICUBIC)
         )
         shown.append(rgb * np.clip(smooth, 0, 1)[..., None] * 0.9 + 0.1 * rgb)
-    return images(shown, labels, inches=inches)
+    return images(shown, labels, columns, inches)
 
 
 @mpl.rc_context(STYLE)

@@ -1,0 +1,420 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 9 · Pretrained
+#
+# **How do other people's weights get into our model, and when are they worth it?**
+#
+# The best Vision Transformers were trained on millions of pictures, by people with large machines. Their weights can be had. But each library has its own names and its own shapes for the same numbers, and a mistake in translation seldom says so. This chapter translates, proves it, and then asks why anyone should want weights that were trained on something else.
+#
+# After this chapter you can
+#
+# - read a weights file of torchvision, timm, Hugging Face or the paper's authors,
+# - translate it, and prove that no number got lost or lost its place,
+# - recognize the mistakes that load without an error,
+# - say how much data a ViT needs before it can do without help.
+
+# %% tags=["figure"]
+from vitlit import figures
+
+figures.pipeline("all")
+
+# %% [markdown] tags=["caption"]
+# <!-- alt: All five boxes of the model are lit, as in the chapter on CIFAR-10: every one of them holds weights that can come from elsewhere. -->
+# **Figure 9.1.** Every part has weights, and every weight needs its place.
+
+# %% [markdown]
+# ## Four dialects {#dialects}
+#
+# A weights file is a dictionary: names, and a tensor for each. Here is a small model with random weights, and the names that four programs have for its second block. Ours is on the left.
+
+# %% tags=["wide"]
+import torch
+
+from vitlit import VisionTransformer, ViTConfig
+from vitlit.layouts import LAYOUTS, to_layout
+from vitlit.receipts import randomize_
+
+config = ViTConfig(image_size=(32, 32), width=24, depth=2, heads=3, mlp_width=48)
+model = randomize_(VisionTransformer(config)).float()
+block = {name: t for name, t in model.state_dict().items() if "blocks.1." in name}
+for layout in LAYOUTS:
+    print(f"\n{layout}")
+    for name, tensor in block.items():
+        if name.endswith("weight"):
+            for theirs, entry in to_layout({name: tensor}, layout, config).items():
+                ours = name.removeprefix("encoder.blocks.1.")
+                print(f"  {ours:<22}{theirs:<72}{tuple(entry.shape)}")
+
+# %% [markdown]
+# Three differ in little but names. torchvision and timm keep query, key and value as one matrix, as we do; Hugging Face keeps three. The last, `npz`, is that of the checkpoints which the paper's authors published. It was written by another framework, JAX, and there shapes differ too.
+
+# %% [markdown]
+# ## One matrix, four ways {#qkv}
+#
+# Take the matrix that makes queries, keys and values from tokens of width $D$. Ours has $3D$ rows: queries on top, then keys, then values. Within each, the rows of head 1 come first, then those of head 2.
+#
+# PyTorch multiplies by the transpose, $z\,W^\top$. JAX multiplies from the other side, $z\,K$, so its kernel is $K = W^\top$. And it keeps the heads as an axis of their own: $D \times h \times d$.
+
+
+# %%
+def apart(W):
+    return W.chunk(3)
+
+
+def flax_kernel(W, h):
+    return W.T.unflatten(1, (h, -1))
+
+
+D, h = config.width, config.heads
+W = model.encoder.blocks[1].attention.qkv.weight.detach()
+Wq, Wk, Wv = apart(W)
+K = flax_kernel(Wq, h)
+print(tuple(W.shape), tuple(Wq.shape), tuple(K.shape))
+
+tokens = torch.randn(5, D)
+ours = (tokens @ Wq.T).unflatten(1, (h, -1))
+flax = torch.einsum("td,dhk->thk", tokens, K)
+print((ours - flax).abs().max().item())
+
+# %% [markdown]
+# The patch embedding is the other place to stumble. For PyTorch it is a convolution with $D$ filters of $C \times P \times P$. In the paper's files the axes come as $P \times P \times C \times D$. Whoever reads them in the wrong order gets numbers of the right count, and no error.
+
+# %%
+from vitlit import checkpoint, data, records
+
+run = next(run for run in records.find() if run.weights and not run.is_study)
+trained = checkpoint.load(run.weights)
+filters = trained.model.embedding.projection.weight.detach().unflatten(1, (3, 4, 4))
+strongest = filters[filters.flatten(1).norm(dim=1).argsort(descending=True)][:10]
+kernel = strongest.permute(2, 3, 1, 0)  # as the paper's files have it
+wrong = kernel.reshape(strongest.shape)
+swapped = strongest.mT
+
+
+def drawn(filters):
+    return 0.5 + 0.5 * filters / filters.flatten(1).abs().amax(dim=1)[:, None, None, None]
+
+
+figures.images([*drawn(strongest), *drawn(wrong), *drawn(swapped)], columns=10, inches=0.6)
+
+# %% [markdown] tags=["caption"]
+# <!-- alt: Three rows of ten color tiles of four by four pixels. In the first row edges and corners can be seen, in the second row only motley noise, in the third the edges of the first row again, mirrored along the diagonal. -->
+# **Figure 9.2.** Ten filters of our best model. First row: read correctly. Second: its numbers in the paper's order, read as if they were in PyTorch's. Third: height and width swapped. The third looks just as good as the first.
+
+# %% [markdown]
+# ## The module's translators {#layouts}
+#
+# One table for each layout says what is called how. One function uses it.
+
+# %%
+from vitlit.layouts import config_of, entries, from_layout, layout_of
+from vitlit.reveal import reveal
+
+# %% [markdown]
+# `entries` takes one tensor of ours and returns what a layout makes of it: one tensor, or three, under their names. The block's number is cut out of our name and put into theirs.
+
+# %% tags=["reveal"]
+reveal(entries)
+
+# %% [markdown]
+# The way back is not written down anywhere. Instead of weights, `from_layout` sends *numbers* through `entries`: entry 0 of our tensor is a 0, entry 1 a 1, and so on. Where a number comes out, there the weight of that place comes from. So the two directions cannot disagree. Before that, names and shapes are compared, all of them, and what does not fit is named.
+
+# %% tags=["reveal", "wide"]
+reveal(from_layout)
+
+# %% [markdown]
+# There and back, bit by bit, through all four:
+
+# %%
+state = model.state_dict()
+for layout in LAYOUTS:
+    theirs = to_layout(state, layout, config)
+    back = from_layout(theirs, layout, config)
+    assert back.keys() == state.keys()
+    assert all(torch.equal(back[name], state[name]) for name in state)
+    count = sum(tensor.numel() for tensor in theirs.values())
+    print(f"{layout_of(theirs):<12}{len(theirs):>4} tensors{count:>8,} numbers")
+
+# %% [markdown]
+# Does it hold for the real models? Names and shapes of torchvision's five ViTs, built without memory for the weights. `config_of` reads from the shapes what model they belong to.
+
+# %%
+from torchvision import models
+
+for name in ("vit_b_16", "vit_b_32", "vit_l_16", "vit_l_32", "vit_h_14"):
+    with torch.device("meta"):
+        shapes = {n: t.shape for n, t in models.get_model(name).state_dict().items()}
+        theirs = {n: torch.empty(shape) for n, shape in shapes.items()}
+        c = config_of(theirs, "torchvision")
+        ours = to_layout(VisionTransformer(c).state_dict(), "torchvision", c)
+    assert {n: t.shape for n, t in ours.items()} == shapes
+    size = f"D {c.width:>5}  L {c.depth:>3}  h {c.heads:>3}  P {c.patch_size:>3}"
+    print(f"{name:<10}{size}{sum(t.numel() for t in theirs.values()):>13,}")
+
+# %% [markdown]
+# ## Receipts {#receipt}
+#
+# Shapes prove little: a square matrix may be the wrong square matrix. So compare what comes out. The models have the width, heads and MLP of B/16, but two blocks and small pictures, to be quick. Everything is random and in float64, and `compare_models` copies strictly.
+#
+# First torchvision: logits, and the gradients of a random sum of them for every pixel and parameter.
+
+# %%
+from functools import partial
+
+from vitlit.receipts import Row, compare, compare_models, random_images
+
+config = ViTConfig.named("B/16", depth=2, image_size=(64, 64))
+same = {"hidden_dim": 768, "num_layers": 2, "num_heads": 12, "mlp_dim": 3072}
+compare_models(
+    VisionTransformer(config),
+    models.VisionTransformer(image_size=64, patch_size=16, num_classes=10, **same),
+    partial(to_layout, layout="torchvision", config=config),
+    random_images(1, 3, 64, 64),
+)
+
+# %% [markdown]
+# timm:
+
+# %%
+from timm.models.vision_transformer import VisionTransformer as TimmViT
+
+compare_models(
+    VisionTransformer(config),
+    TimmViT(img_size=64, patch_size=16, num_classes=10, depth=2),
+    partial(to_layout, layout="timm", config=config),
+    random_images(1, 3, 64, 64),
+)
+
+# %% [markdown]
+# Hugging Face loads from a folder, so we write one and let its own code read it. Its LayerNorm adds $10^{-12}$ unless told otherwise, not $10^{-6}$; we tell *our* model to do so too.
+
+# %%
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from safetensors.torch import save_file
+from transformers import ViTConfig as HuggingFaceConfig
+from transformers import ViTForImageClassification
+from transformers.utils import logging
+
+logging.disable_progress_bar()
+config = replace(config, eps=1e-12)
+ours = randomize_(VisionTransformer(config))
+with tempfile.TemporaryDirectory() as folder:
+    HuggingFaceConfig(num_hidden_layers=2, image_size=64, num_labels=10).save_pretrained(folder)
+    state = to_layout(ours.state_dict(), "huggingface", config)
+    save_file({n: t.contiguous() for n, t in state.items()}, f"{folder}/model.safetensors")
+    theirs = ViTForImageClassification.from_pretrained(folder, dtype=torch.float64).eval()
+images = random_images(1, 3, 64, 64)
+compare(ours, lambda x: theirs(pixel_values=x).logits, images)
+
+# %% [markdown]
+# And what happens on the way: the tokens before the first block and after each. Hugging Face returns them when asked; `watch` gives ours.
+
+# %%
+with torch.no_grad():
+    watched = ours.watch(images)
+    said = theirs(pixel_values=images, output_hidden_states=True)
+pairs = dict(zip(("with_positions", "block_1", "block_2"), said.hidden_states, strict=True))
+for name, reference in pairs.items():
+    row = Row(name, (watched[name] - reference).abs().max().item(), reference.abs().max().item())
+    assert row.holds, row
+    print(f"{name:<16}max |Δ| {row.difference:.1e}   max |reference| {row.reference:.3g}")
+
+# %% [markdown]
+# ## Mistakes that load {#mistakes}
+#
+# What if one does it wrong? Here are seven mistakes, each of which people have made. None raises an error. Our best model makes each of them, and is then tested on every tenth test picture.
+
+# %%
+pictures = data.load()
+images, labels = pictures.test_images[::10], pictures.test_labels[::10]
+
+
+def edited(kind):
+    model, c = trained.model, trained.model.config
+    changes = {
+        "eps": {"eps": 1e-12},
+        "GELU": {"gelu": "tanh"},
+        "tanh → ReLU": {"activation": "relu"},
+    }
+    state = dict(model.state_dict())
+    for name, tensor in state.items():
+        rows = tensor.unflatten(0, (3, c.heads, -1)) if "qkv" in name else None
+        if kind == "Q ↔ K" and rows is not None:
+            state[name] = rows[[1, 0, 2]].flatten(0, 2)
+        if kind == "heads" and rows is not None:
+            state[name] = rows.transpose(1, 2).flatten(0, 2)
+        if kind == "H ↔ W" and name == "embedding.projection.weight":
+            state[name] = tensor.unflatten(1, (3, c.patch_size, -1)).mT.flatten(1)
+        if kind == "rows ↔ columns" and name == "positions.table":
+            places = tensor[1:].unflatten(0, model.positions.grid).transpose(0, 1).flatten(0, 1)
+            state[name] = torch.cat([tensor[:1], places])
+    new = VisionTransformer(replace(c, **changes.get(kind, {})))
+    new.load_state_dict(state)
+    return replace(trained, model=new)
+
+
+kinds = ("none", "eps", "GELU", "tanh → ReLU", "rows ↔ columns", "H ↔ W", "heads", "Q ↔ K")
+right = {}
+for kind in kinds:
+    logits = torch.cat([edited(kind).logits(batch) for batch in images.split(250)])
+    right[kind] = (logits.argmax(dim=1) == labels).double().mean().item()
+    print(f"{kind:<16}{right[kind]:>8.1%}")
+
+# %% tags=["figure"]
+figures.bars({kind: 100 * share for kind, share in right.items()}, "accuracy / %", lit=["none"])
+
+# %% [markdown] tags=["caption"]
+# <!-- alt: Eight horizontal bars, one a mistake. The first four, from none to tanh → ReLU, are about equally long; the bars below are clearly shorter, some of them very short. -->
+# **Figure 9.3.** Accuracy after a mistake in translation, on every tenth test picture. "Heads" takes the heads' rows as interleaved.
+
+# %% [markdown]
+# Some mistakes hardly show. Another eps or another GELU moves the logits a little, and none of these answers: so they live for years. ReLU for tanh costs little, since the head was trained to be sure. Positions or filters with their axes swapped leave a model that still knows a good deal. It looks like a model that needs fine-tuning, not like a bug. Only the last two are plain to see.
+#
+# So an accuracy that is a little low proves nothing. A receipt does.
+
+# %% [markdown]
+# ## Another resolution {#resolution}
+#
+# Weights often come for 384 pixels, and one wants 224. Chapter 7 has said what to do with the positions. With a foreign model one should do as its library does: `model_of` interpolates as timm, bicubic and antialiased. A timm model for 384 pixels, random and with two blocks, goes to 224 by timm's own code and by ours. (timm computes the table in float32, so `float` means `double` meanwhile.)
+
+# %%
+from unittest import mock
+
+import timm
+from timm.models.vision_transformer import checkpoint_filter_fn
+
+from vitlit.pretrained import model_of
+
+small = {"embed_dim": 96, "depth": 2, "num_heads": 3, "num_classes": 10}
+large = randomize_(timm.create_model("vit_tiny_patch16_384", **small))
+ours = model_of(large.state_dict(), resized_to=(224, 224), heads=3)
+reference = timm.create_model("vit_tiny_patch16_384", img_size=224, **small).double().eval()
+with mock.patch.object(torch.Tensor, "float", torch.Tensor.double):
+    reference.load_state_dict(checkpoint_filter_fn(large.state_dict(), reference))
+compare(ours, reference, random_images(1, 3, 224, 224))
+
+# %% [markdown]
+# ## With a connection {#online}
+#
+# If you have one, set the variable `VITLIT_ONLINE` and run this cell: torchvision downloads its ViT-B/16, which was trained on ImageNet, and Chelsea is shown to it. ImageNet knows five kinds of domestic cats. The cell stores nothing here, so you will see your own result only.
+
+# %%
+import os
+
+from IPython.display import display
+
+from vitlit import pretrained
+
+if os.environ.get("VITLIT_ONLINE"):
+    known = pretrained.load("torchvision:vit_b_16")
+    cat = torch.from_numpy(figures.chelsea(224))[None]
+    chances = known.logits(cat)[0].softmax(dim=0)
+    for k in chances.topk(5).indices.tolist():
+        print(f"{known.classes[k]:<24}{chances[k]:>8.1%}")
+    with torch.no_grad():
+        seen = known.model.watch(known.inputs(cat))
+    looks = seen["attention_12"][0, :, 0, 1:].mean(dim=0).unflatten(0, (14, 14))
+    display(figures.overlay(cat[0], [looks], inches=2.6))
+
+# %% [markdown]
+# On the command line it is `vitlit predict --weights torchvision:vit_b_16 cat.jpg`. `timm:` and `huggingface:` work alike, with the names of those libraries.
+
+# %% [markdown]
+# ## And out again {#export}
+#
+# What you train here need not stay here. `vitlit export` writes a folder that another library loads, and says how. The model of chapter 7 has a linear head, so all three can take it. Here timm does, and answers as we do on 200 test pictures.
+
+# %%
+from vitlit.export import export
+
+tuned = checkpoint.load(records.weights_of("finetune-48-seed0"))
+some = pictures.test_images[::50]
+with tempfile.TemporaryDirectory() as place:
+    folder = Path(place) / "mine"
+    print(export(tuned, "timm", folder).replace(place, "…"))
+    theirs = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
+with torch.no_grad():
+    answers = theirs(tuned.inputs(some)).argmax(dim=1)
+agree = (answers == tuned.logits(some).argmax(dim=1)).sum().item()
+print(agree, "/", len(some))
+assert agree == len(some)
+
+# %% [markdown]
+# ## Exercises {#exercises}
+#
+# **1.** In the paper's files the matrix behind the heads has the shape $h \times d \times D$. Write `from_flax`: our `out.weight`, $D \times D$, from such a kernel.
+
+
+# %% tags=["exercise"]
+def from_flax(kernel): ...
+
+
+def check_from_flax(from_flax):
+    torch.manual_seed(0)
+    name, weight = "encoder.blocks.0.attention.out.weight", torch.randn(24, 24)
+    config = ViTConfig(width=24, heads=3, mlp_width=48)
+    (kernel,) = to_layout({name: weight}, "npz", config).values()
+    assert kernel.shape == (3, 8, 24)
+    found = from_flax(kernel)
+    assert found is not None
+    assert torch.equal(found, weight)
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+def from_flax(kernel):
+    return kernel.flatten(0, 1).T
+
+
+check_from_flax(from_flax)
+
+# %% [markdown]
+# **2.** Somebody gives you torchvision's `in_proj_weight`, $3D \times D$, of a layer with `heads` heads. Write `query_matrix`: the rows that make the queries of head `k`, counted from 0.
+
+
+# %% tags=["exercise"]
+def query_matrix(in_proj_weight, heads, k): ...
+
+
+def check_query_matrix(query_matrix):
+    torch.manual_seed(0)
+    layer = torch.nn.MultiheadAttention(12, 3, bias=False, batch_first=True)
+    tokens = torch.randn(1, 5, 12)
+    _, weights = layer(tokens, tokens, tokens, average_attn_weights=False)
+    keys = layer.in_proj_weight[12:24].detach().unflatten(0, (3, 4))
+    for k in range(3):
+        matrix = query_matrix(layer.in_proj_weight.detach(), 3, k)
+        assert matrix is not None
+        assert matrix.shape == (4, 12)
+        scores = (tokens[0] @ matrix.T) @ (tokens[0] @ keys[k].T).T / 2
+        assert torch.allclose(scores.softmax(dim=-1), weights[0, k], atol=1e-6)
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+def query_matrix(in_proj_weight, heads, k):
+    queries = in_proj_weight.chunk(3)[0]
+    return queries.chunk(heads)[k]
+
+
+check_query_matrix(query_matrix)
+
+# %% [markdown]
+# ## In the paper {#paper}
+#
+# Section 4.3 of [Dosovitskiy et al. (2020)](../docs/bibliography.md#dosovitskiy2020) asks how much data a ViT needs; its figures 3 and 4 compare ViTs and ResNets pre-trained on 9 million to 300 million pictures. Table 5 has the results of fine-tuning from each. [Steiner et al. (2021)](../docs/bibliography.md#steiner2021) trade data against augmentation and regularization, and say when to train and when to download. The small ResNet is from section 4.2 of [He et al. (2016)](../docs/bibliography.md#he2016).
+#
+# That was the last chapter. The [results](../docs/results.md) have every number of the book, with the command that repeats it.
