@@ -173,9 +173,9 @@ def from_layout(
 
 
 def renewed(theirs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The same under today's names: torchvision's own files are older than its MLP's.
+    """The same weights under the names of today's models; torchvision's own files have older ones.
 
-    They have mlp.linear_1 and mlp.linear_2 where its models, and `LAYOUTS`, have mlp.0 and mlp.3.
+    They say mlp.linear_1 and mlp.linear_2 where its models, and `LAYOUTS`, say mlp.0 and mlp.3.
     """
     older = re.compile(r"^(encoder\.layers\.encoder_layer_\d+\.mlp)\.linear_([12])\.")
     today = {"1": "0", "2": "3"}
