@@ -10,6 +10,7 @@ from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -26,7 +27,8 @@ TINY = ["--preset", "smoke", *(f"--set=model.{name}={value}" for name, value in 
 HIDE = """
 import runpy, sys
 
-hidden = "pooch requests sklearn scipy timm jupytext nbformat nbclient IPython ipykernel beartype"
+hidden = "pooch requests sklearn scipy timm transformers huggingface_hub jupytext nbformat"
+hidden += " nbclient IPython ipykernel beartype"
 
 class Without:
     def __init__(self, finder):
@@ -180,6 +182,30 @@ def test_predict_takes_another_librarys_weights(vitlit, trained, tmp_path, monke
     assert code == 0
     assert all(f"{name} " in out for name in "wxyz")
     assert drawn.stat().st_size > 1000
+
+
+def test_what_hugging_face_was_given_is_predicted_with_from_its_folder(vitlit, trained, tmp_path):
+    root, _ = trained
+    ours = checkpoint.load(root / "runs" / "one" / "model.safetensors")
+    linear = randomize_(VisionTransformer(replace(ours.model.config, head="linear"))).float()
+    replace(ours, model=linear).save(tmp_path / "linear.safetensors")
+    words = ("--to", "huggingface", "--weights", "linear.safetensors")
+    assert vitlit("export", "theirs", *words)[0] == 0
+    image = next((root / "toys" / "test" / "bee").iterdir())
+    _, expected, _ = vitlit("predict", image, "--weights", "linear.safetensors")
+    code, out, _ = vitlit("predict", image, "--weights", "theirs")
+    assert (code, out) == (0, expected)
+
+
+def test_predict_takes_the_papers_file(vitlit, trained, tmp_path):
+    root, _ = trained
+    model = randomize_(VisionTransformer(ViTConfig(image_size=(16, 16), classes=4, gelu="tanh")))
+    state = to_layout(model.float().state_dict(), "npz", model.config)
+    np.savez(tmp_path / "paper.npz", **{name: t.numpy() for name, t in state.items()})
+    image = next((root / "toys" / "test" / "bee").iterdir())
+    code, out, _ = vitlit("predict", image, "--weights", "paper.npz", "--top", 4)
+    assert code == 0
+    assert {name for name, _ in re.findall(r"(\w+) ([\d.]+)%", out)} == set("0123")
 
 
 def test_export_writes_a_folder_and_says_how_to_load_it(vitlit, trained, tmp_path):

@@ -1,6 +1,7 @@
 """vitlit.export: folders that other libraries load, each loaded by the library itself."""
 
 import contextlib
+import errno
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,7 @@ from vitlit import pretrained
 from vitlit.checkpoint import Classifier
 from vitlit.config import ViTConfig
 from vitlit.export import EXPORTS, export
+from vitlit.records import write_whole
 
 CLASSES = tuple("abcde")
 
@@ -85,11 +87,25 @@ def test_hugging_faces_folder_comes_back_to_us_bit_by_bit(tmp_path):
 @pytest.mark.parametrize(
     ("layout", "changes", "words"),
     [
-        ("timm", {"head": "mlp"}, "timm has no model with an MLP head .*chapter 7"),
+        (
+            "timm",
+            {"head": "mlp"},
+            "timm has no model with an MLP head; export it to torchvision, or fine-tune it with a "
+            "linear head first, as in chapter 7",
+        ),
         ("huggingface", {"head": "mlp"}, "huggingface has no model with an MLP head"),
-        ("huggingface", {"pooling": "mean"}, "mean pooling"),
-        ("torchvision", {"head": "mlp", "activation": "relu"}, "relu in its MLP head"),
-        ("torchvision", {"gelu": "tanh"}, "the tanh approximation of GELU"),
+        ("huggingface", {"pooling": "mean"}, "mean pooling; export it to timm$"),
+        (
+            "torchvision",
+            {"head": "mlp", "activation": "relu"},
+            "relu in its MLP head; fine-tune it with a linear head first",
+        ),
+        (
+            "torchvision",
+            {"gelu": "tanh"},
+            "the tanh approximation of GELU; export it to timm or huggingface",
+        ),
+        ("huggingface", {"pooling": "mean", "eps": 1e-9}, "pooling; train a model without"),
         ("torchvision", {"image_size": (8, 12)}, r"images of \(8, 12\), which are no square"),
         ("torchvision", {"channels": 1, "eps": 1e-12}, r"eps 1e-12 .* and 1 channels"),
         ("timm", {"eps": 1e-12}, "eps 1e-12"),
@@ -106,6 +122,18 @@ def test_what_a_library_cannot_hold_is_refused_before_anything_is_written(
 def test_the_papers_layout_is_read_only(tmp_path):
     with pytest.raises(ValueError, match="no export to 'npz'; choose one of torchvision, timm"):
         export(classifier(), "npz", tmp_path / "out")
+
+
+def test_a_folder_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    def fail(path, write):
+        if path.name == "config.json":
+            raise OSError(errno.ENOSPC, "no room")
+        write_whole(path, write)
+
+    monkeypatch.setattr("vitlit.export.write_whole", fail)
+    with pytest.raises(OSError, match=r"new/out cannot be written \(No space left .*make room"):
+        export(classifier(), "timm", tmp_path / "new" / "out")
+    assert list((tmp_path / "new").iterdir()) == []
 
 
 @pytest.mark.parametrize("layout", EXPORTS)

@@ -16,7 +16,15 @@ from transformers import ViTForImageClassification
 
 from vitlit.checkpoint import CheckpointError
 from vitlit.config import ViTConfig
-from vitlit.layouts import LAYOUTS, config_of, from_layout, layout_of, to_layout
+from vitlit.layouts import (
+    LAYOUTS,
+    config_of,
+    entries,
+    from_layout,
+    layout_of,
+    renewed,
+    to_layout,
+)
 from vitlit.receipts import Row, compare, compare_models, random_images, randomize_
 from vitlit.vit import VisionTransformer
 
@@ -73,6 +81,15 @@ def loaded(state, config, folder):
     )
     assert not any(report.values()), report
     return model.double().eval()
+
+
+def published(state):
+    """A state dict of torchvision's under the names that the files on its server have."""
+    older = {"mlp.0.": "mlp.linear_1.", "mlp.3.": "mlp.linear_2."}
+    files = dict(state)
+    for new, old in older.items():
+        files = {name.replace(new, old): tensor for name, tensor in files.items()}
+    return files
 
 
 # Every key and shape, against the libraries' own models
@@ -159,6 +176,80 @@ def test_hugging_faces_model_computes_the_same_and_its_gradients_too(tmp_path):
         assert Row(name, difference, parameter.grad.abs().max().item()).holds, name
 
 
+# What is computed on the way
+
+
+def kept_by(module, name, seen):
+    """Keep what a module returns, under a name, whenever it is called."""
+    module.register_forward_hook(lambda module, inputs, output: seen.update({name: output}))
+
+
+def assert_same_on_the_way(ours, theirs, images, seen):
+    """`theirs` was run with hooks that fill `seen`; every name in it is one of `watch`."""
+    with torch.no_grad():
+        watched = ours.watch(images)
+        theirs(images)
+    assert len(seen) > ours.config.depth
+    for name, reference in seen.items():
+        difference = (watched[name].reshape(reference.shape) - reference).abs().max().item()
+        row = Row(name, difference, reference.abs().max().item())
+        assert row.holds, row
+
+
+def test_torchvisions_intermediates_are_those_of_watch():
+    ours, theirs, seen = random_model(), torchvisions().double().eval(), {}
+    theirs.load_state_dict(to_layout(ours.state_dict(), "torchvision", SMALL))
+    for i, block in enumerate(theirs.encoder.layers, 1):
+        kept_by(block, f"block_{i}", seen)
+        attention = block.self_attention
+
+        def attend(q, k, v, need_weights, name=f"attention_{i}", call=attention.forward):
+            output, seen[name] = call(q, k, v, average_attn_weights=False)
+            return output, None
+
+        attention.forward = attend
+    kept_by(theirs.encoder.dropout, "with_positions", seen)
+    kept_by(theirs.encoder, "encoded", seen)
+    theirs.heads.register_forward_pre_hook(lambda _, inputs: seen.update(class_token=inputs[0]))
+    assert_same_on_the_way(ours, theirs, random_images(2, 3, 8, 8).detach(), seen)
+
+
+def test_timms_intermediates_are_those_of_watch():
+    ours, theirs, seen = random_model(), timms_().double().eval(), {}
+    theirs.load_state_dict(to_layout(ours.state_dict(), "timm", SMALL))
+    for i, block in enumerate(theirs.blocks, 1):
+        kept_by(block, f"block_{i}", seen)
+        block.attn.fused_attn = False
+        kept_by(block.attn.attn_drop, f"attention_{i}", seen)
+    kept_by(theirs.patch_embed, "embedded", seen)
+    kept_by(theirs.pos_drop, "with_positions", seen)
+    kept_by(theirs.norm, "encoded", seen)
+    assert_same_on_the_way(ours, theirs, random_images(2, 3, 8, 8).detach(), seen)
+
+
+def test_hugging_faces_intermediates_are_those_of_watch(tmp_path):
+    config = ViTConfig(**{**vars(SMALL), "eps": 1e-12})
+    ours, seen = random_model(config), {}
+    state = to_layout(ours.state_dict(), "huggingface", config)
+    model = loaded(state, config, tmp_path / "in")
+
+    def theirs(images):
+        said = model(pixel_values=images, output_hidden_states=True)
+        names = ["with_positions", *(f"block_{i}" for i in range(1, config.depth + 1))]
+        seen.update(zip(names, said.hidden_states, strict=True))
+        seen["logits"] = said.logits
+
+    images = random_images(2, 3, 8, 8).detach()
+    assert_same_on_the_way(ours, theirs, images, seen)
+
+    model.set_attn_implementation("eager")  # it keeps the weights, and rounds them to float32
+    with torch.no_grad():
+        weights = model(pixel_values=images, output_attentions=True).attentions
+        watched = ours.watch(images)
+    for i, reference in enumerate(weights, 1):
+        torch.testing.assert_close(watched[f"attention_{i}"], reference, rtol=1e-5, atol=1e-6)
+
+
 def npz_of(config, seed=0):
     """A checkpoint as the paper's authors published them, written out by hand."""
     generator = np.random.default_rng(seed)
@@ -199,7 +290,7 @@ def test_the_papers_checkpoint_computes_what_timm_computes_with_it(tmp_path):
     ours = VisionTransformer(SMALL)
     state = {name: torch.from_numpy(array) for name, array in arrays.items()}
     assert layout_of(state) == "npz"
-    assert config_of(state, "npz") == SMALL
+    assert config_of(state, "npz", gelu="none") == SMALL  # timm's GELU, not the paper's code's
     ours.load_state_dict(from_layout(state, "npz", SMALL))
     compare(ours.double().eval(), theirs.double().eval(), random_images(2, 3, 8, 8))
 
@@ -210,6 +301,20 @@ def test_the_papers_mlp_head_is_read():
     assert (config.head, config.head_width) == ("mlp", 20)
     ours = from_layout(state, "npz", config)
     assert torch.equal(ours["head.hidden.weight"], state["pre_logits/kernel"].T)
+
+
+def test_the_names_in_torchvisions_own_files_are_older_than_its_models():
+    today = to_layout(random_model().state_dict(), "torchvision", SMALL)
+    files = published(today)
+    assert files.keys() != today.keys()
+    theirs = torchvisions().double()
+    theirs.load_state_dict(files)  # it renames them itself
+    found = renewed(files)
+    assert found.keys() == theirs.state_dict().keys()
+    assert all(torch.equal(found[name], t) for name, t in theirs.state_dict().items())
+    for layout in ("timm", "huggingface", "npz"):
+        other = to_layout(random_model().state_dict(), layout, SMALL)
+        assert renewed(other).keys() == other.keys()
 
 
 # There and back
@@ -230,13 +335,21 @@ def test_weights_come_back_bit_by_bit(layout, dtype):
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
+def test_what_a_layout_makes_of_a_tensor_looks_at_its_memory(layout):
+    for name, tensor in random_model().state_dict().items():
+        for part in entries(name, tensor, layout, SMALL).values():
+            inside = part.data_ptr() - tensor.data_ptr()
+            assert 0 <= inside < tensor.nbytes, name
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
 def test_the_configuration_is_read_from_the_shapes(layout):
-    eps = 1e-12 if layout == "huggingface" else 1e-6
+    implied = {"huggingface": {"eps": 1e-12}, "npz": {"gelu": "tanh"}}.get(layout, {})
     for config in (SMALL, MLP) if layout in ("torchvision", "npz") else (SMALL,):
         theirs = to_layout(random_model(config).state_dict(), layout, config)
         assert layout_of(theirs) == layout
         found = config_of(theirs, layout, heads=3)
-        assert found == ViTConfig(**{**vars(config), "eps": eps})
+        assert found == ViTConfig(**{**vars(config), **implied})
 
 
 def test_without_a_class_token_the_mean_is_pooled():
@@ -296,7 +409,7 @@ def test_an_unknown_layout_is_refused():
 
 
 def test_what_shapes_do_not_tell_must_be_said(theirs):
-    with pytest.raises(CheckpointError, match="how many heads a model of width 12 and depth 3 has"):
+    with pytest.raises(CheckpointError, match=r"a model of width 12 and depth 3 has; .* heads"):
         config_of(theirs, "timm")
     theirs["pos_embed"] = torch.zeros(1, 7, 12)
     with pytest.raises(CheckpointError, match=r"6 positions make no square; give image_size"):

@@ -8,14 +8,15 @@ import pytest
 import timm
 import torch
 from safetensors.torch import save_file
-from test_layouts import SMALL, huggingfaces, npz_of, random_model, stored
+from test_layouts import SMALL, huggingfaces, npz_of, published, random_model, stored, torchvisions
 from torchvision.models import ViT_B_16_Weights, vit_b_16
 
 from vitlit import pretrained
-from vitlit.checkpoint import CheckpointError
+from vitlit.checkpoint import CheckpointError, Classifier
 from vitlit.config import ViTConfig
+from vitlit.export import export
 from vitlit.layouts import to_layout
-from vitlit.pretrained import is_source, load, model_of, read
+from vitlit.pretrained import is_foreign, load, model_of, read
 from vitlit.receipts import Row
 
 
@@ -46,15 +47,32 @@ def test_a_file_of_tensors_is_read(tmp_path, state, name):
     assert classifier.mean.tolist() == classifier.std.tolist() == [127.5] * 3
 
 
-def test_a_state_dict_inside_a_checkpoint_is_found(tmp_path, state):
-    torch.save({"model": state, "epoch": 3}, tmp_path / "deit.pth")
+@pytest.mark.parametrize("key", ["model", "state_dict"])
+def test_a_state_dict_inside_a_checkpoint_is_found(tmp_path, state, key):
+    torch.save({key: state, "epoch": 3}, tmp_path / "deit.pth")
     assert same(model_of(read(tmp_path / "deit.pth"), heads=3), state)
+
+
+def test_torchvisions_own_file_is_read_by_the_names_in_it(tmp_path):
+    state = torchvisions().state_dict()
+    torch.save(published(state), tmp_path / "vit.pth")
+    assert same(load(str(tmp_path / "vit.pth"), heads=3).model, state, "torchvision")
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_weights_of_any_precision_make_a_model_that_takes_pictures(tmp_path, state, dtype):
+    save_file({n: t.to(dtype).contiguous() for n, t in state.items()}, tmp_path / "w.safetensors")
+    classifier = load(str(tmp_path / "w.safetensors"), heads=3)
+    logits = classifier.logits(torch.zeros(1, 3, 8, 8, dtype=torch.uint8))
+    assert logits.dtype == torch.float32
+    reference = model_of(state, heads=3)(classifier.inputs(torch.zeros(1, 3, 8, 8).byte()))
+    torch.testing.assert_close(logits, reference.detach(), rtol=0.1, atol=0.1)
 
 
 def test_the_papers_npz_is_read(tmp_path):
     np.savez(tmp_path / "paper.npz", **npz_of(SMALL))
     classifier = load(str(tmp_path / "paper.npz"))
-    assert classifier.model.config == SMALL
+    assert classifier.model.config == ViTConfig(**{**vars(SMALL), "gelu": "tanh"})
 
 
 def test_a_hugging_face_folder_tells_heads_eps_classes_and_statistics(tmp_path):
@@ -69,6 +87,35 @@ def test_a_hugging_face_folder_tells_heads_eps_classes_and_statistics(tmp_path):
     torch.testing.assert_close(classifier.mean, 255 * torch.tensor(said["image_mean"]))
     torch.testing.assert_close(classifier.std, 255 * torch.tensor(said["image_std"]))
     assert same(classifier.model, written, "huggingface")
+
+
+def test_what_a_hugging_face_configuration_leaves_out_is_its_librarys_default(tmp_path):
+    theirs = huggingfaces(ViTConfig(**{**vars(SMALL), "width": 24, "heads": 12, "eps": 1e-12}))
+    stored(theirs, tmp_path)
+    file = tmp_path / "config.json"
+    said = json.loads(file.read_text())
+    for key in ("num_attention_heads", "layer_norm_eps", "hidden_act"):
+        del said[key]
+    file.write_text(json.dumps(said))
+    reread = type(theirs).from_pretrained(tmp_path).config
+    config = load(str(tmp_path)).model.config
+    assert (config.heads, config.eps) == (reread.num_attention_heads, reread.layer_norm_eps)
+    assert (config.gelu, reread.hidden_act) == ("none", "gelu")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"model_type": "dinov2"}, "its model_type is 'dinov2', not 'vit'"),
+        ({"hidden_act": "quick_gelu"}, "its hidden_act is 'quick_gelu'; ours are gelu, "),
+    ],
+)
+def test_another_model_of_hugging_faces_is_refused(tmp_path, change, words):
+    stored(huggingfaces(), tmp_path)
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    with pytest.raises(CheckpointError, match=words):
+        load(str(tmp_path))
 
 
 class Bomb:
@@ -151,25 +198,23 @@ def hub(tmp_path_factory):
     torch.nn.init.normal_(model.heads.head.weight, std=0.02)
     (folder / "hub" / "checkpoints").mkdir(parents=True)
     name = ViT_B_16_Weights.DEFAULT.url.rpartition("/")[2]
-    torch.save(model.state_dict(), folder / "hub" / "checkpoints" / name)
-    return folder, model.eval()
+    torch.save(published(model.state_dict()), folder / "hub" / "checkpoints" / name)
+    return folder
 
 
 def test_torchvisions_own_weights_come_with_classes_and_statistics(hub, monkeypatch):
-    folder, theirs = hub
-    monkeypatch.setenv("TORCH_HOME", str(folder))
+    monkeypatch.setenv("TORCH_HOME", str(hub))
+    theirs = vit_b_16(weights=ViT_B_16_Weights.DEFAULT).eval()
     classifier = load("torchvision:vit_b_16")
-    transforms = ViT_B_16_Weights.DEFAULT.transforms()
+    transforms = ViT_B_16_Weights.DEFAULT.transforms(crop_size=224, resize_size=224)
     assert classifier.classes[281] == "tabby"
     torch.testing.assert_close(classifier.mean / 255, torch.tensor(transforms.mean))
     torch.testing.assert_close(classifier.std / 255, torch.tensor(transforms.std))
     images = torch.randint(0, 256, (1, 3, 224, 224), dtype=torch.uint8)
-    inputs = torch.stack([transforms(image) for image in images])
     with torch.no_grad():
-        inputs = (images / 255 - classifier.mean.view(3, 1, 1) / 255) / (
-            classifier.std.view(3, 1, 1) / 255
-        )
-        torch.testing.assert_close(classifier.logits(images), theirs(inputs), rtol=1e-4, atol=1e-4)
+        logits = theirs(transforms(images))
+    torch.testing.assert_close(classifier.logits(images), logits, rtol=1e-4, atol=1e-4)
+    assert logits.std() > 0.1
 
 
 def test_timms_own_weights_come_with_heads_and_statistics(tmp_path, monkeypatch):
@@ -187,6 +232,44 @@ def test_timms_own_weights_come_with_heads_and_statistics(tmp_path, monkeypatch)
     assert same(classifier.model, model.state_dict())
     assert classifier.model.config.heads == 3
     assert classifier.mean.tolist() == [127.5] * 3
+    assert classifier.classes == ("0", "1", "2", "3")
+
+
+def test_what_we_exported_to_timm_comes_back_through_timm(tmp_path):
+    changes = {"pooling": "mean", "gelu": "tanh"}
+    model = random_model(ViTConfig(**{**vars(SMALL), **changes})).float()
+    ours = Classifier(model, tuple("abcde"), torch.tensor([9.0] * 3), torch.tensor([7.0] * 3), "")
+    export(ours, "timm", tmp_path / "out")
+    back = load(f"timm:local-dir:{tmp_path / 'out'}")
+    assert back.model.config == model.config
+    assert same(back.model, to_layout(model.state_dict(), "timm", model.config))
+    assert back.classes == tuple("abcde")
+    torch.testing.assert_close(back.mean, ours.mean)
+
+
+def test_timms_models_of_imagenet_have_its_classes():
+    names = pretrained._timms_classes({}, 1000)
+    assert len(names) == 1000
+    assert names[281].startswith("tabby")
+    about = {"label_names": ["n1", "n2"], "label_descriptions": {"n1": "one"}}
+    assert pretrained._timms_classes(about, 2) == ["one", "n2"]
+    assert pretrained._timms_classes({}, 7) is None
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ({"act_layer": "quick_gelu"}, "activates with QuickGELU and pools 'token'"),
+        ({"global_pool": "avg", "fc_norm": False}, "pools 'avg', which no model of ours does"),
+        ({"init_values": 0.1}, r"unknown: blocks\.0\.ls1\.gamma"),
+        ({"block_fn": timm.models.vision_transformer.ParallelThingsBlock}, "ParallelThingsBlock"),
+    ],
+)
+def test_a_model_of_timms_that_computes_otherwise_is_refused(monkeypatch, how, words):
+    create = timm.create_model
+    monkeypatch.setattr(timm, "create_model", lambda name, pretrained: create(name, depth=1, **how))
+    with pytest.raises(CheckpointError, match=words):
+        load("timm:vit_tiny_patch16_224")
 
 
 def test_the_hub_of_hugging_face_gives_a_folder(tmp_path, monkeypatch):
@@ -237,7 +320,13 @@ def test_models_that_are_no_vit_are_refused():
         load("timm:vit_of_nobody")
 
 
-def test_a_source_is_told_from_a_file():
-    assert is_source("torchvision:vit_b_16")
-    assert not is_source("runs/cpu/model.safetensors")
-    assert not is_source("C:/weights.npz")
+def test_what_is_foreign_is_told_from_a_checkpoint_of_ours(tmp_path, state):
+    ours = tmp_path / "ours.safetensors"
+    Classifier(random_model(), tuple("abcde"), torch.zeros(3), torch.ones(3), "toys").save(ours)
+    theirs = tmp_path / "theirs.safetensors"
+    save_file({n: t.contiguous() for n, t in state.items()}, theirs)
+    (tmp_path / "cut.safetensors").write_bytes(theirs.read_bytes()[:9])
+    for text in ("torchvision:vit_b_16", "C:/weights.npz", "w.pth", str(tmp_path), str(theirs)):
+        assert is_foreign(text), text
+    for text in (str(ours), str(tmp_path / "cut.safetensors"), "runs/model.safetensors", "keras:x"):
+        assert not is_foreign(text), text

@@ -35,8 +35,12 @@ Data = Annotated[
     ),
 ]
 Weights = Annotated[
-    Path | None,
-    typer.Option(help="A model.safetensors. [default: the best run under runs/ that has one]"),
+    str | None,
+    typer.Option(
+        help="A model.safetensors, or another library's weights: a file or folder of them, "
+        "torchvision:vit_b_16, timm:NAME, huggingface:ORGANIZATION/NAME. [default: the best run "
+        "under runs/ that has one]"
+    ),
 ]
 Device = Annotated[str, typer.Option(help="cpu, cuda or cuda:N; auto takes a GPU if there is one.")]
 
@@ -163,14 +167,7 @@ def evaluate(
 @app.command()
 def predict(
     images: Annotated[list[Path], typer.Argument(help="Pictures: any size, any common format.")],
-    weights: Annotated[
-        str | None,
-        typer.Option(
-            help="A model.safetensors, or another library's weights: torchvision:vit_b_16, "
-            "timm:NAME, huggingface:ORGANIZATION/NAME. [default: the best run under runs/ that has "
-            "one]"
-        ),
-    ] = None,
+    weights: Weights = None,
     top: Annotated[int, typer.Option(min=1, help="How many classes to name.")] = 3,
     attention: Annotated[
         Path | None,
@@ -262,13 +259,11 @@ def _device(name: str) -> str:
     return name
 
 
-def _classifier(weights: Path | str | None, device: str) -> Any:
+def _classifier(weights: str | None, device: str) -> Any:
     from vitlit.checkpoint import load
-    from vitlit.pretrained import is_source
-    from vitlit.pretrained import load as load_source
+    from vitlit.pretrained import is_foreign
+    from vitlit.pretrained import load as load_foreign
 
-    if weights is not None and is_source(str(weights)):
-        return load_source(str(weights)).to(_device(device))
     if weights is None:
         found = [
             run.weights
@@ -280,8 +275,8 @@ def _classifier(weights: Path | str | None, device: str) -> Any:
                 f"no trained weights under {records.folder()}; give --weights FILE, or train a "
                 "model with `vitlit train --preset cpu`"
             )
-        weights = found[0]
-    return load(weights).to(_device(device))
+        return load(found[0]).to(_device(device))
+    return (load_foreign if is_foreign(weights) else load)(weights).to(_device(device))
 
 
 def _draw_attention(classifier: Any, picture: Any, path: Path) -> None:

@@ -1,7 +1,10 @@
 """Our weights in folders that other libraries load."""
 
 import json
+import os
+import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from operator import methodcaller
 from pathlib import Path
 from typing import Any
@@ -18,15 +21,18 @@ def export(classifier: Classifier, layout: str, folder: str | Path) -> str:
     """Write a folder that another library loads, and return the lines of Python that do it.
 
     `layout` is "torchvision", "timm" or "huggingface". The folder gets model.safetensors,
-    config.json and what else the library asks for. Raises ValueError on a layout that is read
-    only, or on a model that the library cannot hold; FileExistsError if the folder is there.
+    config.json and what else the library asks for; it appears only when it is complete. Raises
+    ValueError on a layout that is read only, or on a model that the library cannot hold;
+    FileExistsError if the folder is there; OSError if it cannot be written.
     """
     folder = Path(folder)
     if layout not in EXPORTS:
         raise ValueError(f"no export to {layout!r}; choose one of {', '.join(EXPORTS)}")
     config = classifier.model.config
-    if reasons := [words for applies, words in _limits(config)[layout] if applies]:
-        raise ValueError(f"{layout} has no model with {' and '.join(reasons)}")
+    if reasons := _reasons(config, layout):
+        raise ValueError(
+            f"{layout} has no model with {' and '.join(reasons)}; {_remedy(config, layout)}"
+        )
     if folder.exists():
         raise FileExistsError(f"{folder} is there already; give another folder, or remove it")
     state = to_layout(classifier.model.state_dict(), layout, config)
@@ -35,27 +41,46 @@ def export(classifier: Classifier, layout: str, folder: str | Path) -> str:
     files = {"model.safetensors": save(tensors, metadata={"format": "pt"})}
     for name, content in describe(classifier).items():
         files[name] = (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
-    for name, bytes_ in files.items():
-        write_whole(folder / name, methodcaller("write", bytes_))
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as beside:
+            new = Path(beside, "new")
+            for name, bytes_ in files.items():
+                write_whole(new / name, methodcaller("write", bytes_))
+            os.replace(new, folder)
+    except OSError as error:
+        reason = os.strerror(error.errno or 0)
+        message = f"{folder} cannot be written ({reason}); make room, or choose another place"
+        raise OSError(error.errno, message) from error
     return lines.format(folder=folder.as_posix())
 
 
-def _limits(config: ViTConfig) -> dict[str, list[tuple[bool, str]]]:
-    """What the libraries' models cannot be: whether it applies, and words for it."""
+def _reasons(config: ViTConfig, layout: str) -> list[str]:
+    """What a library's model cannot be and this one is, in words."""
     c = config
-    mean = (c.pooling == "mean", "mean pooling before a norm of all tokens")
-    mlp = (c.head == "mlp", "an MLP head (fine-tune with a linear head first, as in chapter 7)")
+    mean = (c.pooling == "mean", "mean pooling")
+    mlp = (c.head == "mlp", "an MLP head")
     relu = (c.head == "mlp" and c.activation != "tanh", f"{c.activation} in its MLP head")
     tanh = (c.gelu != "none", "the tanh approximation of GELU")
     eps = (c.eps != 1e-6, f"eps {c.eps:g} (its own is 1e-06)")
     oblong = (c.image_size[0] != c.image_size[1], f"images of {c.image_size}, which are no square")
     gray = (c.channels != 3, f"{c.channels} channels")
     ratio = (int(c.width * (c.mlp_width / c.width)) != c.mlp_width, f"an MLP of {c.mlp_width}")
-    return {
+    limits = {
         "torchvision": [mean, relu, tanh, eps, oblong, gray],
         "timm": [mlp, eps, ratio],
         "huggingface": [mean, mlp],
     }
+    return [words for applies, words in limits[layout] if applies]
+
+
+def _remedy(config: ViTConfig, layout: str) -> str:
+    """What to do with a model that a library cannot hold: take another library, or another head."""
+    able = [other for other in EXPORTS if not _reasons(config, other)]
+    ways = [f"export it to {' or '.join(able)}"] if able else []
+    if config.head == "mlp" and not _reasons(replace(config, head="linear"), layout):
+        ways.append("fine-tune it with a linear head first, as in chapter 7")
+    return ", or ".join(ways) or "train a model without"
 
 
 def _for_torchvision(classifier: Classifier) -> dict[str, Any]:

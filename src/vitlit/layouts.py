@@ -98,7 +98,8 @@ LAYOUTS: dict[str, Names] = {
 def entries(name: str, tensor: Tensor, layout: str, config: ViTConfig) -> dict[str, Tensor]:
     """One tensor of ours under the name, or names, and in the shapes of a layout.
 
-    Raises KeyError, naming it, for a tensor that the layout has no place for.
+    They are views of it: what is written to them is written to the tensor. Raises KeyError, naming
+    it, for a tensor that the layout has no place for.
     """
     pattern = re.sub(r"\.\d+\.", ".{}.", name)
     block = "".join(re.findall(r"blocks\.(\d+)\.", name))
@@ -154,23 +155,31 @@ def from_layout(
     """
     check_layout(layout)
     with torch.device("meta"):
-        shapes = {name: t.shape for name, t in VisionTransformer(config).state_dict().items()}
-    # Where each entry of ours goes is found by sending its number there. So only one direction is
-    # written down, and the two cannot disagree.
-    numbers = {n: torch.arange(math.prod(shape)).reshape(shape) for n, shape in shapes.items()}
-    places = {name: entries(name, number, layout, config) for name, number in numbers.items()}
+        empty = VisionTransformer(config).state_dict()
+    places = {name: entries(name, tensor, layout, config) for name, tensor in empty.items()}
     wanted = {n: tuple(t.shape) for parts in places.values() for n, t in parts.items()}
     given = {name: tuple(tensor.shape) for name, tensor in theirs.items()}
     if wanted != given:
         raise CheckpointError(_differences(wanted, given, layout, origin))
     ours = {}
     for name, parts in places.items():
-        first = theirs[next(iter(parts))]
-        flat = torch.empty(math.prod(shapes[name]), dtype=first.dtype)
-        for their_name, index in parts.items():
-            flat[index.flatten()] = theirs[their_name].flatten()
-        ours[name] = flat.reshape(shapes[name])
+        dtype = theirs[next(iter(parts))].dtype
+        ours[name] = torch.empty(empty[name].shape, dtype=dtype)
+        # `entries` returns views: to fill them is to fill the tensor that they look at. So only
+        # one direction is written down, and the two cannot disagree.
+        for their_name, view in entries(name, ours[name], layout, config).items():
+            view.copy_(theirs[their_name].detach())
     return ours
+
+
+def renewed(theirs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same weights under the names of today's models; torchvision's own files have older ones.
+
+    They say mlp.linear_1 and mlp.linear_2 where its models, and `LAYOUTS`, say mlp.0 and mlp.3.
+    """
+    older = re.compile(r"^(encoder\.layers\.encoder_layer_\d+\.mlp)\.linear_([12])\.")
+    today = {"1": "0", "2": "3"}
+    return {older.sub(lambda m: f"{m[1]}.{today[m[2]]}.", n): t for n, t in theirs.items()}
 
 
 def check_layout(layout: str) -> None:
@@ -221,8 +230,9 @@ def config_of(theirs: Mapping[str, Tensor], layout: str, **known: Any) -> ViTCon
     """The configuration that another layout's shapes imply; `known` are fields that are given.
 
     Shapes do not tell everything: the image counts as square, LayerNorm's eps as 1e-6 (Hugging
-    Face's: 1e-12), and the number of heads, but in npz, as that of the size in SIZES with this
-    width and depth. Raises CheckpointError where that fails and the field is not given.
+    Face's: 1e-12), the GELU as exact (npz: the tanh approximation, as in the paper's code), and the
+    number of heads, but in npz, as that of the size in SIZES with this width and depth. Raises
+    CheckpointError where that fails and the field is not given.
     """
     names = LAYOUTS[layout]
 
@@ -249,6 +259,7 @@ def config_of(theirs: Mapping[str, Tensor], layout: str, **known: Any) -> ViTCon
         "patch_size": P, "channels": channels, "classes": out[0], "width": width, "depth": depth,
         "mlp_width": grow[0], "pooling": "class" if class_token else "mean",
         "eps": 1e-12 if layout == "huggingface" else 1e-6,
+        "gelu": "tanh" if layout == "npz" else "none",
     }  # fmt: skip
     if hidden := shape("head.hidden.", "bias"):
         fields |= {"head": "mlp", "head_width": hidden[0]}
@@ -263,7 +274,7 @@ def config_of(theirs: Mapping[str, Tensor], layout: str, **known: Any) -> ViTCon
         if not heads and query is None:
             raise CheckpointError(
                 f"the shapes do not tell how many heads a model of width {width} and depth {depth} "
-                "has; give heads="
+                "has; give vitlit.pretrained.load the argument heads"
             )
         fields["heads"] = query[0] if query else heads[0]
     return ViTConfig(**{**fields, **known})

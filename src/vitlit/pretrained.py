@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
 from vitlit.checkpoint import CheckpointError, Classifier, load_state
-from vitlit.layouts import check_layout, config_of, from_layout, layout_of
+from vitlit.layouts import check_layout, config_of, from_layout, layout_of, renewed
 from vitlit.vit import VisionTransformer
 
 
@@ -34,7 +35,8 @@ def read(path: str | Path) -> dict[str, Tensor]:
                 return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
         if file.suffix in (".pt", ".pth"):
             state = torch.load(file, map_location="cpu", weights_only=True)
-            state = state.get("model", state)  # where DeiT's and others' files keep it
+            wrapped = [state[key] for key in ("model", "state_dict") if key in state]
+            state = wrapped[0] if wrapped else state  # training programs store more beside it
             return {name: tensor for name, tensor in state.items() if isinstance(tensor, Tensor)}
     except Exception as error:  # each reader has its own
         reason = str(error).partition("\n")[0]
@@ -60,6 +62,7 @@ def model_of(
     antialiased.
     Raises CheckpointError, naming the tensors, if they do not fit.
     """
+    theirs = renewed(theirs)
     layout = layout or layout_of(theirs)
     check_layout(layout)
     config = config_of(theirs, layout, **known)
@@ -82,7 +85,9 @@ def load(source: str, resized_to: tuple[int, int] | None = None, **known: Any) -
     `source` is "torchvision:vit_b_16", "timm:NAME" or "huggingface:ORGANIZATION/NAME"; a name that
     the library has already stored is not downloaded again. Or it is a file or folder that `read`
     takes; then classes are numbers, unless a Hugging Face folder names them, and images are
-    normalized to −1 to 1, as the paper's are. `resized_to` and `known` as in `model_of`.
+    normalized to −1 to 1, as the paper's are. `resized_to` and `known` as in `model_of`. Weights
+    become float32. A library's way to crop a picture is not part of it: `data.open_rgb` takes the
+    largest square, where torchvision and most of timm's models were tested on its middle.
     Raises CheckpointError if the weights are no plain ViT's or cannot be had.
     """
     library, colon, name = source.partition(":")
@@ -105,9 +110,21 @@ def load(source: str, resized_to: tuple[int, int] | None = None, **known: Any) -
     return _classifier(read(source), {}, source, resized_to, known)
 
 
-def is_source(text: str) -> bool:
-    """Whether a text names a library's weights, such as "timm:vit_base_patch16_224"."""
-    return text.partition(":")[0] in LIBRARIES and ":" in text
+def is_foreign(text: str) -> bool:
+    """Whether a text names what `load` takes: a library's weights, or a file that is not ours.
+
+    Ours are the safetensors files with a configuration in them, which `checkpoint.load` takes.
+    """
+    path = Path(text)
+    if text.partition(":")[0] in LIBRARIES and ":" in text:
+        return True
+    if path.suffix != ".safetensors" or not path.is_file():
+        return path.is_dir() or path.suffix in (".npz", ".pt", ".pth")
+    try:
+        with safe_open(path, framework="pt") as file:
+            return "config" not in (file.metadata() or {})
+    except (SafetensorError, OSError):
+        return False
 
 
 Found = tuple[dict[str, Tensor], dict[str, Any], dict[str, Any]]
@@ -120,7 +137,7 @@ def _classifier(
     resized_to: tuple[int, int] | None,
     known: dict[str, Any],
 ) -> Classifier:
-    model = model_of(theirs, None, resized_to, source, **known)
+    model = model_of(theirs, None, resized_to, source, **known).float()
     classes = about.get("classes") or [str(k) for k in range(model.config.classes)]
     grey = {}
     for key in ("mean", "std"):
@@ -149,13 +166,38 @@ def _timm(name: str) -> Found:
         model = timm.create_model(name, pretrained=True)
     except RuntimeError as error:  # an unknown name, or no weights for it
         raise CheckpointError(f"timm:{name} cannot be had: {error}") from error
-    if type(model).__name__ != "VisionTransformer":
-        raise CheckpointError(f"timm:{name} is a {type(model).__name__}, no plain ViT")
+    block = getattr(model, "blocks", [None])[0]
+    kind = type(model).__name__ if type(block).__name__ == "Block" else type(block).__name__
+    if kind != "VisionTransformer":
+        raise CheckpointError(f"timm:{name} is made of {kind}, no plain ViT; choose another model")
+    gelu = {"GELU": "none", "GELUTanh": "tanh"}.get(type(block.mlp.act).__name__)
+    pooling = {("token", True): "class", ("avg", False): "mean"}.get(
+        (model.global_pool, model.has_class_token)
+    )
+    if gelu is None or pooling is None:
+        act = type(block.mlp.act).__name__
+        raise CheckpointError(
+            f"timm:{name} activates with {act} and pools {model.global_pool!r}, which no model of "
+            "ours does; choose another model"
+        )
+    known = {"heads": block.attn.num_heads, "eps": block.norm1.eps, "gelu": gelu}
+    known |= {"pooling": pooling, "image_size": tuple(model.patch_embed.img_size)}
     about = {key: model.pretrained_cfg[key] for key in ("mean", "std")}
-    about["classes"] = model.pretrained_cfg.get("label_names")
-    known = {"heads": model.blocks[0].attn.num_heads, "eps": model.blocks[0].norm1.eps}
-    known["image_size"] = tuple(model.patch_embed.img_size)
+    about["classes"] = _timms_classes(model.pretrained_cfg, model.num_classes)
     return model.state_dict(), about, known
+
+
+def _timms_classes(about: dict[str, Any], count: int) -> list[str] | None:
+    """The classes that timm's configuration names, or ImageNet's where only their number tells."""
+    data = import_module("timm.data")
+    words = about.get("label_descriptions") or {}
+    names = about.get("label_names")
+    if names is None and (subset := data.infer_imagenet_subset({"num_classes": count})):
+        imagenet = data.ImageNetInfo(subset)
+        names, words = imagenet.label_names(), imagenet.label_descriptions(as_dict=True)
+    if names is None or len(names) != count:
+        return None
+    return [words.get(name, name) for name in names]
 
 
 def _huggingface(name: str) -> Found:
@@ -171,26 +213,35 @@ def _huggingface(name: str) -> Found:
 
 def _huggingface_folder(folder: Path) -> Found:
     """What `ViTForImageClassification.save_pretrained` wrote to a folder."""
+    processor = folder / "preprocessor_config.json"
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        size, heads, eps = (
-            config[key] for key in ("image_size", "num_attention_heads", "layer_norm_eps")
-        )
+        if config.get("model_type") != "vit":
+            raise ValueError(f"its model_type is {config.get('model_type')!r}, not 'vit'")
+        config = HUGGINGFACE | config
+        known = {"heads": config["num_attention_heads"], "eps": config["layer_norm_eps"]}
         gelu = {"gelu": "none", "gelu_new": "tanh", "gelu_pytorch_tanh": "tanh"}
-        known = {"heads": heads, "eps": eps, "gelu": gelu[config["hidden_act"]]}
-    except (OSError, ValueError, KeyError) as error:
+        if (activation := config["hidden_act"]) not in gelu:
+            raise ValueError(f"its hidden_act is {activation!r}; ours are {', '.join(gelu)}")
+        said = json.loads(processor.read_text(encoding="utf-8")) if processor.exists() else {}
+    except (OSError, ValueError) as error:
         raise CheckpointError(
-            f"{folder} holds no ViT of Hugging Face's: its config.json lacks or breaks {error}"
+            f"{folder} holds no ViT of Hugging Face's that ours can be ({error}); give a folder "
+            "that ViTForImageClassification.save_pretrained wrote"
         ) from error
+    size = config["image_size"]
+    known |= {"gelu": gelu[activation]}
     known["image_size"] = tuple(size) if isinstance(size, list) else (size, size)
     labels = config.get("id2label") or {}
     about: dict[str, Any] = {"classes": [labels[k] for k in sorted(labels, key=int)]}
-    processor = folder / "preprocessor_config.json"
-    if processor.exists():
-        said = json.loads(processor.read_text(encoding="utf-8"))
-        about |= {k: said[f"image_{k}"] for k in ("mean", "std") if f"image_{k}" in said}
+    about |= {k: said[f"image_{k}"] for k in ("mean", "std") if f"image_{k}" in said}
     return read(folder), about, known
 
+
+# What a config.json need not say, since it is transformers.ViTConfig's default.
+HUGGINGFACE: dict[str, Any] = {
+    "image_size": 224, "num_attention_heads": 12, "layer_norm_eps": 1e-12, "hidden_act": "gelu",
+}  # fmt: skip
 
 LIBRARIES: dict[str, Callable[[str], Found]] = {
     "torchvision": _torchvision,
