@@ -9,6 +9,9 @@ Every run takes the same number of steps: with fewer images it sees each of them
 flips, batches, warm-up, decay and label smoothing are the same for both. The images are the first
 of a random order, so that a larger set contains the smaller.
 
+Both rates were the best of five or four, each twice the one before, on 10,000 images: the ResNet's
+0.4 (0.05 to 0.8), the ViT's 0.007 (0.0035 to 0.028).
+
 Records that are missing are made, under runs/. `--holdout 5000` is for tuning: it tests on training
 images that are kept back, and only says what it found.
 """
@@ -89,7 +92,7 @@ def recipe_of(job: Job) -> Recipe:
     recipe = replace(preset("ablation"), keep=1.0, keep_epochs=0, **shared)
     if job.model == "vit":
         return replace(recipe, muon_learning_rate=job.rate or recipe.muon_learning_rate)
-    return replace(recipe, learning_rate=job.rate or 0.1, weight_decay=5e-4, clip=0.0)
+    return replace(recipe, learning_rate=job.rate or 0.4, weight_decay=5e-4, clip=0.0)
 
 
 class ResNet8(VisionTransformer):

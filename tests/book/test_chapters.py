@@ -19,6 +19,7 @@ from chapter_checks import (
 SOURCES = sorted(NOTEBOOKS.glob("[0-9]*.py"))
 FIRST_EDITION = [
     "01_patches", "02_embeddings", "03_positions", "04_encoder", "05_head", "06_cifar10",
+    "07_finetune", "08_inside", "09_pretrained",
 ]  # fmt: skip
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]
 
@@ -27,7 +28,7 @@ chapter = cache(read)
 
 
 def test_the_chapters_of_the_first_edition_are_there():
-    assert [source.stem for source in SOURCES][:6] == FIRST_EDITION
+    assert [source.stem for source in SOURCES][:9] == FIRST_EDITION
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
