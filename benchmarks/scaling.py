@@ -9,8 +9,8 @@ Every run takes the same number of steps: with fewer images it sees each of them
 flips, batches, warm-up, decay and label smoothing are the same for both. The images are the first
 of a random order, so that a larger set contains the smaller.
 
-Each model has the rate that was best for it on 10,000 images in a third of the steps: the ResNet 0.4
-(of 0.02 to 0.8), the ViT 0.007 (of 0.0035 to 0.028), in steps of about two.
+Each model has the rate that was best for it on 10,000 images in a third of the steps: the ResNet
+0.4 (of 0.02 to 0.8), the ViT 0.007 (of 0.0035 to 0.028), each rate about twice the one before.
 
 Records that are missing are made, under runs/. `--holdout 5000` is for tuning: it tests on training
 images that are kept back, and only says what it found.

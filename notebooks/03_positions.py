@@ -672,8 +672,8 @@ check_alike(alike)
 # %% [markdown]
 # ## In the paper {#paper}
 #
-# [Dosovitskiy et al. (2020)](../bibliography.md#dosovitskiy2020), section 3.1 and equation 1, have the class token and the position embeddings, which they learn. Section 3.2 interpolates them for images of higher resolution, and remarks that, apart from cutting patches, this is the only place where the two dimensions of an image are built in by hand. Figure 7 (center) is the similarity picture of a large model; section 4.5 discusses it. Appendix D.4 compares no positions, the plain table, a table split into rows and columns (learned as well), and relative positions: leaving them out costs a few points, and the choice among the others hardly matters.
+# [Dosovitskiy et al. (2020)](../docs/bibliography.md#dosovitskiy2020), section 3.1 and equation 1, have the class token and the position embeddings, which they learn. Section 3.2 interpolates them for images of higher resolution, and remarks that, apart from cutting patches, this is the only place where the two dimensions of an image are built in by hand. Figure 7 (center) is the similarity picture of a large model; section 4.5 discusses it. Appendix D.4 compares no positions, the plain table, a table split into rows and columns (learned as well), and relative positions: leaving them out costs a few points, and the choice among the others hardly matters.
 #
-# Sines and cosines come from section 3.5 of [Vaswani et al. (2017)](../bibliography.md#vaswani2017), for words in a row. In two dimensions, and fixed, [Beyer et al. (2022)](../bibliography.md#beyer2022) use them in their plain ViT.
+# Sines and cosines come from section 3.5 of [Vaswani et al. (2017)](../docs/bibliography.md#vaswani2017), for words in a row. In two dimensions, and fixed, [Beyer et al. (2022)](../docs/bibliography.md#beyer2022) use them in their plain ViT.
 #
 # Next, [chapter 4](04_encoder.ipynb) opens the black box.

@@ -575,7 +575,7 @@ figures.lines(series, x="ℓ", y="cos", height=2.4)
 #
 # With post-norm it fades more slowly. Each norm shrinks the sum back to size 1, and with it what is left of the old tokens. With pre-norm the sum may grow. Each branch then weighs less than the one before, and the differences survive.
 #
-# This is a look at the start of training and at two of the matrices, no more. Post-norm models can be trained; they want a careful warm-up. [Xiong et al. (2020)](../bibliography.md#xiong2020) find the reason in the gradients near the output.
+# This is a look at the start of training and at two of the matrices, no more. Post-norm models can be trained; they want a careful warm-up. [Xiong et al. (2020)](../docs/bibliography.md#xiong2020) find the reason in the gradients near the output.
 
 # %%
 series = {name: (blocks, gradients) for name, (_, gradients, _) in results.items()}
@@ -855,8 +855,8 @@ check_skip(skip)
 # %% [markdown]
 # ## In the paper {#paper}
 #
-# Section 3.1 of [Dosovitskiy et al. (2020)](../bibliography.md#dosovitskiy2020) describes the encoder in a few lines. Equations 2 and 3 are the block, and equation 4 has the last norm. Appendix A spells out attention: equation 5 makes queries, keys and values, 6 is the softmax with its $\sqrt{D_h}$ (our $d$), 7 mixes the values, 8 joins the heads. Table 1 lists widths, heads and MLP sizes: $D_h = 64$ but in ViT-Huge, and the MLP is $4D$ wide throughout. Appendix B.1 says where dropout goes.
+# Section 3.1 of [Dosovitskiy et al. (2020)](../docs/bibliography.md#dosovitskiy2020) describes the encoder in a few lines. Equations 2 and 3 are the block, and equation 4 has the last norm. Appendix A spells out attention: equation 5 makes queries, keys and values, 6 is the softmax with its $\sqrt{D_h}$ (our $d$), 7 mixes the values, 8 joins the heads. Table 1 lists widths, heads and MLP sizes: $D_h = 64$ but in ViT-Huge, and the MLP is $4D$ wide throughout. Appendix B.1 says where dropout goes.
 #
-# Little of it is ViT's own, and that was the point: take a standard Transformer and change as little as possible. Attention with heads and the $\sqrt{d}$ is [Vaswani et al. (2017)](../bibliography.md#vaswani2017), the sum [He et al. (2016)](../bibliography.md#he2016), the norm [Ba et al. (2016)](../bibliography.md#ba2016), GELU [Hendrycks and Gimpel (2016)](../bibliography.md#hendrycks2016), stochastic depth, which the paper does not use, [Huang et al. (2016)](../bibliography.md#huang2016). That attention without residuals makes tokens alike is proved in [Dong et al. (2021)](../bibliography.md#dong2021).
+# Little of it is ViT's own, and that was the point: take a standard Transformer and change as little as possible. Attention with heads and the $\sqrt{d}$ is [Vaswani et al. (2017)](../docs/bibliography.md#vaswani2017), the sum [He et al. (2016)](../docs/bibliography.md#he2016), the norm [Ba et al. (2016)](../docs/bibliography.md#ba2016), GELU [Hendrycks and Gimpel (2016)](../docs/bibliography.md#hendrycks2016), stochastic depth, which the paper does not use, [Huang et al. (2016)](../docs/bibliography.md#huang2016). That attention without residuals makes tokens alike is proved in [Dong et al. (2021)](../docs/bibliography.md#dong2021).
 #
 # The tokens have talked. [Chapter 5](05_head.ipynb) asks them what they saw.

@@ -119,7 +119,7 @@ figures.images([*drawn(strongest), *drawn(wrong), *drawn(swapped)], columns=10, 
 # One table for each layout says what is called how. One function uses it.
 
 # %%
-from vitlit.layouts import config_of, entries, from_layout, layout_of
+from vitlit.layouts import config_of, entries, from_layout, layout_of, renewed
 from vitlit.reveal import reveal
 
 # %% [markdown]
@@ -129,7 +129,9 @@ from vitlit.reveal import reveal
 reveal(entries)
 
 # %% [markdown]
-# The way back is not written down anywhere. Instead of weights, `from_layout` sends *numbers* through `entries`: entry 0 of our tensor is a 0, entry 1 a 1, and so on. Where a number comes out, there the weight of that place comes from. So the two directions cannot disagree. Before that, names and shapes are compared, all of them, and what does not fit is named.
+# The way back is not written down anywhere. `entries` copies nothing: what it returns are **views**, windows onto the memory of the tensor that it was given, with the axes in another order. So `from_layout` takes an empty tensor of our shape, opens the other layout's windows onto it, and fills them. The two directions cannot disagree.
+#
+# Before that, names and shapes are compared, all of them, and what does not fit is named.
 
 # %% tags=["reveal", "wide"]
 reveal(from_layout)
@@ -148,11 +150,32 @@ for layout in LAYOUTS:
     print(f"{layout_of(theirs):<12}{len(theirs):>4} tensors{count:>8,} numbers")
 
 # %% [markdown]
-# Does it hold for the real models? Names and shapes of torchvision's five ViTs, built without memory for the weights. `config_of` reads from the shapes what model they belong to.
+# One trap is in no table. A file keeps the names that its library had on the day it was written. torchvision has rebuilt its MLP since it published its weights: what the files call `mlp.linear_1` and `mlp.linear_2`, its models call `mlp.0` and `mlp.3`. Its loader renames them in passing, and so must we.
+
+# %% tags=["reveal"]
+reveal(renewed)
+
+# %% [markdown]
+# torchvision's own model takes the older names without a word, and ends with the same weights:
 
 # %%
 from torchvision import models
 
+today = to_layout(state, "torchvision", config)
+older = {
+    name.replace("mlp.0.", "mlp.linear_1.").replace("mlp.3.", "mlp.linear_2."): tensor
+    for name, tensor in today.items()
+}
+same = {"hidden_dim": 24, "num_layers": 2, "num_heads": 3, "mlp_dim": 48}
+theirs = models.VisionTransformer(image_size=32, patch_size=4, num_classes=10, **same)
+theirs.load_state_dict(older)
+assert renewed(older).keys() == today.keys() != older.keys()
+assert all(torch.equal(today[name], tensor) for name, tensor in theirs.state_dict().items())
+
+# %% [markdown]
+# Does it hold for the real models? Names and shapes of torchvision's five ViTs, built without memory for the weights. `config_of` reads from the shapes what model they belong to.
+
+# %%
 for name in ("vit_b_16", "vit_b_32", "vit_l_16", "vit_l_32", "vit_h_14"):
     with torch.device("meta"):
         shapes = {n: t.shape for n, t in models.get_model(name).state_dict().items()}
@@ -198,10 +221,30 @@ compare_models(
 )
 
 # %% [markdown]
-# Hugging Face loads from a folder, so we write one and let its own code read it. Its LayerNorm adds $10^{-12}$ unless told otherwise, not $10^{-6}$; we tell *our* model to do so too.
+# The paper's files. timm reads them too, with code of its own. So we write one, and both read it. It holds float32 numbers; the comparison is in float64 again.
+#
+# The authors' code has the tanh approximation of GELU, so that is what `model_of` takes for their weights. timm has the exact GELU, and for this receipt we want the same.
 
 # %%
 import tempfile
+
+import numpy as np
+
+from vitlit.pretrained import model_of, read
+
+state = to_layout(randomize_(VisionTransformer(config)).float().state_dict(), "npz", config)
+theirs = TimmViT(img_size=64, patch_size=16, num_classes=10, depth=2)
+with tempfile.TemporaryDirectory() as folder:
+    file = f"{folder}/paper.npz"
+    np.savez(file, **{name: tensor.numpy() for name, tensor in state.items()})
+    theirs.load_pretrained(file)
+    ours = model_of(read(file), gelu="none")
+compare(ours.double(), theirs.double().eval(), random_images(1, 3, 64, 64))
+
+# %% [markdown]
+# Hugging Face loads from a folder, so we write one and let its own code read it. Its LayerNorm adds $10^{-12}$ unless told otherwise, not $10^{-6}$; we tell *our* model to do so too.
+
+# %%
 from dataclasses import replace
 from pathlib import Path
 
@@ -269,11 +312,15 @@ def edited(kind):
 
 
 kinds = ("none", "eps", "GELU", "tanh → ReLU", "rows ↔ columns", "H ↔ W", "heads", "Q ↔ K")
-right = {}
+right, reference = {}, None
+print(f"{'':<16}{'max |Δ logits|':>16}{'other answers':>16}{'right':>10}")
 for kind in kinds:
     logits = torch.cat([edited(kind).logits(batch) for batch in images.split(250)])
+    reference = logits if reference is None else reference
+    moved = (logits - reference).abs().max().item()
+    other = (logits.argmax(dim=1) != reference.argmax(dim=1)).sum().item()
     right[kind] = (logits.argmax(dim=1) == labels).double().mean().item()
-    print(f"{kind:<16}{right[kind]:>8.1%}")
+    print(f"{kind:<16}{moved:>16.1e}{other:>16}{right[kind]:>10.1%}")
 
 # %% tags=["figure"]
 figures.bars({kind: 100 * share for kind, share in right.items()}, "accuracy / %", lit=["none"])
@@ -283,7 +330,7 @@ figures.bars({kind: 100 * share for kind, share in right.items()}, "accuracy / %
 # **Figure 9.3.** Accuracy after a mistake in translation, on every tenth test picture. "Heads" takes the heads' rows as interleaved.
 
 # %% [markdown]
-# Some mistakes hardly show. Another eps or another GELU moves the logits a little, and none of these answers: so they live for years. ReLU for tanh costs little, since the head was trained to be sure. Positions or filters with their axes swapped leave a model that still knows a good deal. It looks like a model that needs fine-tuning, not like a bug. Only the last two are plain to see.
+# Some mistakes hardly show. Another eps or another GELU moves the logits a little and not one of the answers: so they live for years. ReLU for tanh makes other logits altogether, and yet most answers stay. Positions or filters with their axes swapped leave a model that still knows a good deal. It looks like a model that needs fine-tuning, not like a bug. Only the last two are plain to see.
 #
 # So an accuracy that is a little low proves nothing. A receipt does.
 
@@ -298,8 +345,6 @@ from unittest import mock
 import timm
 from timm.models.vision_transformer import checkpoint_filter_fn
 
-from vitlit.pretrained import model_of
-
 small = {"embed_dim": 96, "depth": 2, "num_heads": 3, "num_classes": 10}
 large = randomize_(timm.create_model("vit_tiny_patch16_384", **small))
 ours = model_of(large.state_dict(), resized_to=(224, 224), heads=3)
@@ -307,6 +352,47 @@ reference = timm.create_model("vit_tiny_patch16_384", img_size=224, **small).dou
 with mock.patch.object(torch.Tensor, "float", torch.Tensor.double):
     reference.load_state_dict(checkpoint_filter_fn(large.state_dict(), reference))
 compare(ours, reference, random_images(1, 3, 224, 224))
+
+# %% [markdown]
+# ## Why pre-training matters {#data}
+#
+# Chapter 6 said why a small data set is hard for a ViT: two facts that a convolution is born with, it has to find out. How many pictures is that worth? Two models learn CIFAR-10 from its first 1,000 training pictures in a random order, from the first 2,000, and so on up to all of them. One is the ViT of chapter 6's ablations, with all patches from the start. The other is a small ResNet. A picture costs both about the same number of multiplications.
+
+# %%
+groups = records.by_images([run for run in records.find() if run.summary["preset"] == "scaling"])
+for model_name, sizes in groups.items():
+    summary = sizes[min(sizes)][0].summary
+    cost = f"{summary['flops'] / 2e6:6.1f} million multiplications"
+    print(f"{model_name:<8}{summary['parameters']:>9,} parameters {cost}")
+
+# %% [markdown]
+# Every run takes the same number of steps, those of three epochs of 50,000 pictures: with fewer pictures it sees each of them more often. Crops, flips, batches, warm-up and label smoothing are the same for both. The optimizer is each model's own, and so is its learning rate, the best on training pictures that were held back. `make scaling` repeats all runs; here they are read from their records, three seeds each:
+
+# %%
+import statistics
+
+for count in sorted(groups["vit"]):
+    row = ""
+    for sizes in groups.values():
+        shares = [100 * run.summary["test_accuracy"] for run in sizes[count]]
+        row += f"{statistics.mean(shares):9.1f} ± {statistics.stdev(shares):.1f}"
+    print(f"{count:>7,}{row}")
+
+# %% tags=["figure"]
+figures.accuracy_over_images(groups)
+
+# %% [markdown] tags=["caption"]
+# <!-- alt: Two curves over the number of training pictures on a logarithmic axis, three dots at every number. The one of the ResNet lies above that of the ViT everywhere. Both rise steeply at first and are level at the right end. -->
+# **Figure 9.4.** Test accuracy over the number of training images, on a logarithmic axis. A dot is a seed, the line their mean.
+
+# %% [markdown]
+# **Nowhere is the ViT ahead.** It is furthest behind where pictures are few.
+#
+# **It is short of pictures.** With all of them it is about as good as the ResNet with one in twenty-five.
+#
+# **In the end both curves are level.** There, not pictures are scarce but steps: the more pictures, the fewer times each is seen.
+#
+# That is the case for pre-training. What a ResNet is born with, a ViT must learn from pictures, but they need not be *yours*. Anybody's will do, and then a few of yours. The paper draws such curves for millions of pictures (its figures 3 and 4). There the ViTs begin behind the ResNets too, and overtake them. This book cannot show that: CIFAR-10 ends at 50,000.
 
 # %% [markdown]
 # ## With a connection {#online}
