@@ -11,10 +11,10 @@ MINUTES ?= 10
 export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help site build test lab notebooks cifar10 bench labml scaling mutants lock clean
+.PHONY: help site build test lab notebooks cifar10 bench labml scaling mutants translations lock clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 site: .venv/.site  ## build the book's website and serve it on this machine (needs no torch)
 	$(BIN)/python docs/theme/build.py --serve
@@ -46,6 +46,9 @@ labml: .venv/.dev  ## train labml's configuration for MINUTES=10, into runs/labm
 
 scaling: .venv/.dev  ## train ViT and ResNet on 1,000 to 50,000 images, where records are missing
 	$(BIN)/python benchmarks/scaling.py
+
+translations: .venv/.site  ## find what English text has changed, and what of the Chinese is stale
+	$(BIN)/python docs/theme/translations.py
 
 mutants: .venv/.dev  ## plant known mistakes in copies of the module and see the tests fail
 	$(BIN)/python -m tests.mutants

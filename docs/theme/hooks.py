@@ -1,8 +1,8 @@
 """What the book needs of mkdocs beyond its configuration.
 
 Chapters are the notebooks that exist. Equations become HTML while building, pictures become files,
-numbers come from run records. Whatever a reader would stumble on is a warning, and `--strict`
-makes a warning an error.
+numbers come from run records. An edition in another language is translated on the way. Whatever a
+reader would stumble on is a warning, and `--strict` makes a warning an error.
 """
 
 import logging
@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import equations
+import jieba
 import numbers_of_bench
 import numbers_of_runs
 import pictures
+import translations
 from jinja2 import Environment, StrictUndefined
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.plugins import event_priority
@@ -22,9 +24,11 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 log = logging.getLogger("mkdocs.plugins.vitlit")
+jieba.setLogLevel(logging.WARNING)  # it cuts Chinese into words for the search, and tells of it
 
 ROOT = Path(__file__).absolute().parents[2]
 CHAPTERS = "chapters"
+UNWANTED = {"404.html", "sitemap.xml"}
 FONTS = {
     "instrument-sans": ["instrument-sans-latin-wght-normal"],
     "jetbrains-mono": ["jetbrains-mono-latin-wght-normal"],
@@ -50,10 +54,16 @@ def chapters_of(config: MkDocsConfig) -> list[dict[str, Any]]:
     ]
 
 
+@event_priority(50)  # before mkdocs-jupyter looks for its notebooks
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """List the chapters that exist in the navigation."""
+    """Translate what an edition takes from the English one, and list the chapters that exist."""
+    edition = config.extra["edition"] = translations.Edition(config.theme["language"])
+    translations.translate_settings(config, config.mdx_configs["toc"], edition.word)
+    if edition.language != "en":
+        [folder] = config.plugins["mkdocs-jupyter"].config["notebook_dirs"].values()
+        edition.notebooks(ROOT / folder, config.extra["words"]["untranslated"])
     # Both would need the address that the site will have one day.
-    config.theme.static_templates -= {"404.html", "sitemap.xml"}
+    config.theme.static_templates -= UNWANTED
     chapters = config.extra["existing_chapters"] = chapters_of(config)
     listed = [{f"{c['number']} · {c['title']}": c["source"]} for c in chapters]
     config.nav = [
@@ -64,6 +74,9 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the fonts and KaTeX's style sheet from node_modules."""
+    for name in UNWANTED:  # what is no template any more would be copied as it is
+        if file := files.get_file_from_path(name):
+            files.remove(file)
     modules = ROOT / "node_modules"
     for family, names in FONTS.items():
         for name in names:
@@ -94,7 +107,11 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     if page.vitlit_chapter:
         page.meta |= {"template": "chapter.html", "search": {"boost": 2}}
         return chapter_markdown(markdown, page, config, files)
+    edition = config.extra["edition"]
+    untranslated = config.extra["words"]["untranslated"]
+    markdown = edition.markdown(page.file.src_uri.removesuffix(".md"), markdown, untranslated)
     if page.meta.get("numbers"):
+        say = edition.word
         # Jinja's own comments begin with {#, as a heading's id does.
         environment = Environment(
             undefined=StrictUndefined,
@@ -105,8 +122,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         )
         return environment.from_string(markdown).render(
             chapters=config.extra["existing_chapters"],
-            benchmarks=numbers_of_bench.benchmarks(ROOT / "benchmarks/results"),
-            **numbers_of_runs.context(ROOT / "runs", page, config, files),
+            benchmarks=numbers_of_bench.benchmarks(ROOT / "benchmarks/results", say),
+            **numbers_of_runs.context(ROOT / "runs", page, config, files, say),
         )
     return markdown
 
@@ -149,7 +166,9 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
 
 @event_priority(-100)  # when every page has its HTML, and before the search index reads it
 def on_env(env: Environment, config: MkDocsConfig, files: Files) -> Environment:
-    """Render all equations of the site in one go."""
+    """Render all equations of the site in one go, and say what is not translated."""
+    for gap in dict.fromkeys(config.extra["edition"].gaps):
+        log.warning("%s; `make translations` and locale/%s", gap, config.extra["edition"].language)
     equations.render([file.page for file in files.documentation_pages()], ROOT)
     return env
 

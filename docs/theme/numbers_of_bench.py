@@ -1,30 +1,37 @@
-"""The benchmarks' numbers on the pages, read from what `make bench` wrote; needs no torch."""
+"""The benchmarks' numbers on the pages, read from what `make bench` wrote; needs no torch.
+
+A parameter `_` puts words into the language of the page, as in gettext.
+"""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+Say = Callable[[str], str]
 
-def benchmarks(folder: Path) -> list[dict[str, Any]]:
+
+def benchmarks(folder: Path, _: Say = str) -> list[dict[str, Any]]:
     """Every benchmark in a folder, in words and rounded numbers, CPUs first.
 
     Each has `tables`, one for an architecture in a mode; a table has `rows`, one for an
     implementation, with a cell for each of `precisions`. Raises ValueError on a damaged file.
     """
-    return [shown_benchmark(file) for file in sorted(folder.glob("*.json"))]
+    return [shown_benchmark(file, _) for file in sorted(folder.glob("*.json"))]
 
 
-def shown_benchmark(file: Path) -> dict[str, Any]:
+def shown_benchmark(file: Path, _: Say = str) -> dict[str, Any]:
     """One benchmark: where and how it was measured, and its tables."""
     try:
         result = json.loads(file.read_text(encoding="utf-8"))
         environment, settings = result["environment"], result["settings"]
         implementations = result["implementations"]
+        notes = [f"{name} {i['note']}" for name, i in implementations.items() if i["note"]]
         return {
             "name": file.stem,
             "anchor": f"bench-{file.stem}",
             "command": result["command"],
-            "hardware": environment["gpu"] or f"{environment['threads']} CPU cores",
+            "hardware": environment["gpu"] or _("{} CPU cores").format(environment["threads"]),
             "processor": environment["processor"],
             "commit": environment["commit"],
             "versions": {
@@ -34,14 +41,14 @@ def shown_benchmark(file: Path) -> dict[str, Any]:
             "rounds": settings["rounds"],
             "block": f"{settings['seconds']:g}",
             "left_out": result["left_out"],
-            "notes": [f"{name} {i['note']}" for name, i in implementations.items() if i["note"]],
-            "tables": tables_of(result),
+            "notes": [_(note) for note in notes],
+            "tables": tables_of(result, _),
         }
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise ValueError(f"{file} cannot be read ({error}); repeat `make bench`") from error
 
 
-def tables_of(result: dict[str, Any]) -> list[dict[str, Any]]:
+def tables_of(result: dict[str, Any], _: Say = str) -> list[dict[str, Any]]:
     """A table for each architecture and mode, with the precisions beside each other."""
     groups: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
     for case in result["measurements"]:
@@ -62,9 +69,11 @@ def tables_of(result: dict[str, Any]) -> list[dict[str, Any]]:
         tables.append(
             {
                 "title": f"ViT-{title}",
-                "mode": mode,
-                "sizes": f"width {sizes['width']}, {sizes['depth']} layers, {sizes['heads']} heads,"
-                f" {sizes['image_size']} × {sizes['image_size']} pixels",
+                "mode": {"training": _("training"), "inference": _("inference")}[mode],
+                "sizes": _(
+                    "width {width}, {depth} layers, {heads} heads, "
+                    "{image_size} × {image_size} pixels"
+                ).format_map(sizes),
                 "batch": batch,
                 "precisions": list(cases),
                 "limits": [limit_of(case["limit"]) for case in cases.values()],

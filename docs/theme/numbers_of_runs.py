@@ -1,4 +1,7 @@
-"""The numbers on the pages, read from run records: none is typed into a page."""
+"""The numbers on the pages, read from run records: none is typed into a page.
+
+A parameter `_` puts words into the language of the page, as in gettext.
+"""
 
 import json
 import math
@@ -16,15 +19,19 @@ from mkdocs.utils import get_relative_url
 from vitlit import figures, records
 
 ROOT = Path(__file__).absolute().parents[2]
+Say = Callable[[str], str]
 # The CIFAR-10 runs that count: not the digits that tests train on.
 DATA = ("cifar10", "cifar10-jpeg")
+WORDS_OF_A_TRIAL = ("what", "note", "tested_on")
 # The study that is shown among the runs, to be compared with them.
 RIVAL = "labml"
 # Runs that share these differ in the seed only; where they ran does not change what they are.
 SAME = ("preset", "data", "device", "parameters")
 
 
-def context(folder: Path, page: Page, config: MkDocsConfig, files: Files) -> dict[str, Any]:
+def context(
+    folder: Path, page: Page, config: MkDocsConfig, files: Files, _: Say = str
+) -> dict[str, Any]:
     """What a page's Markdown can say.
 
     `presets` with their runs, the most accurate first, and `runs`, the same in one list; the
@@ -53,7 +60,7 @@ def context(folder: Path, page: Page, config: MkDocsConfig, files: Files) -> dic
     firsts = [group[0] for group in groups]
     best = [run for run in firsts if not run.is_study]
     headline = max(best, key=lambda run: run.summary["test_accuracy"], default=None)
-    presets = [shown_preset(group) for group in groups]
+    presets = [shown_preset(group, _) for group in groups]
     studies = (*ablations, *scaling, *(run for group in tuned for run in group))
     shown = [run.summary["data"] for run in (*firsts, *studies)]
     values: dict[str, Any] = {
@@ -61,12 +68,18 @@ def context(folder: Path, page: Page, config: MkDocsConfig, files: Files) -> dic
         "runs": [run for preset in presets for run in preset["runs"]],
         "jpeg": "cifar10-jpeg" in shown,
         "official": "cifar10" in shown,
-        "ablation": shown_ablation(ablations, effects) if effects else None,
-        "effects": [shown_effect(effect) for effect in effects],
-        "tuned": [shown_tuned(group) for group in tuned],
-        "scaling": shown_scaling(scaling) if scaling else None,
-        "tried": json.loads((ROOT / "docs/data/tried.json").read_text(encoding="utf-8")),
-        "headline": shown_run(headline) if headline else None,
+        "ablation": shown_ablation(ablations, effects, _) if effects else None,
+        "effects": [shown_effect(effect, _) for effect in effects],
+        "tuned": [shown_tuned(group, _) for group in tuned],
+        "scaling": shown_scaling(scaling, _) if scaling else None,
+        "tried": [
+            {
+                key: _(value) if value and key in WORDS_OF_A_TRIAL else value
+                for key, value in row.items()
+            }
+            for row in json.loads((ROOT / "docs/data/tried.json").read_text(encoding="utf-8"))
+        ],
+        "headline": shown_run(headline, _) if headline else None,
         "classes": list(firsts[0].summary["per_class"]) if firsts else [],
     }
     drawn: dict[str, Callable[[], figures.Picture]] = {}
@@ -119,7 +132,7 @@ def seed(run: records.Run) -> int:
     return run.summary["seed"]
 
 
-def shown_run(run: records.Run) -> dict[str, Any]:
+def shown_run(run: records.Run, _: Say = str) -> dict[str, Any]:
     """One run in words and rounded numbers."""
     summary, environment = run.summary, run.environment
     threads = environment["threads"]
@@ -129,15 +142,15 @@ def shown_run(run: records.Run) -> dict[str, Any]:
         "preset": summary["preset"],
         "variant": summary["variant"],
         "seed": summary["seed"],
-        "data": summary["data_title"],
+        "data": data_title(summary, _),
         "command": run.config["command"],
-        "hardware": environment["gpu"] or f"{threads} CPU core{'s' if threads != 1 else ''}",
+        "hardware": environment["gpu"] or cores(threads, _),
         "processor": environment["processor"],
         "versions": environment["versions"],
         "commit": environment["commit"],
         "epochs": f"{round(summary['epochs'], 1):g}",
         "parameters": f"{summary['parameters']:,}",
-        "time": duration(summary["train_seconds"]),
+        "time": duration(summary["train_seconds"], _),
         "accuracy": percent(summary["test_accuracy"]),
         "tested": f"{summary['tested']:,}",
         "per_class": {name: percent(share) for name, share in summary["per_class"].items()},
@@ -145,40 +158,40 @@ def shown_run(run: records.Run) -> dict[str, Any]:
     }
 
 
-def shown_preset(runs: Sequence[records.Run]) -> dict[str, Any]:
+def shown_preset(runs: Sequence[records.Run], _: Say = str) -> dict[str, Any]:
     """A preset: mean and spread of the accuracy over its runs, everything else of the first."""
     return {
-        **shown_run(runs[0]),
+        **shown_run(runs[0], _),
         "anchor": f"preset-{runs[0].name}",
         "mean": mean_and_spread([run.summary["test_accuracy"] for run in runs]),
         "seeds": len({seed(run) for run in runs}),
         "another": runs[0].summary["preset"] == "labml",
-        **shown_together(runs),
+        **shown_together(runs, _),
     }
 
 
 def shown_ablation(
-    runs: Sequence[records.Run], effects: Sequence[records.Effect]
+    runs: Sequence[records.Run], effects: Sequence[records.Effect], _: Say = str
 ) -> dict[str, Any]:
     """The unchanged preset, and all runs to repeat: first its own, then the variants in order."""
     base = [run for run in runs if not run.summary["variant"]]
     return {
-        **shown_preset(base),
-        **shown_together([*base, *(run for effect in effects for run in effect.runs)]),
+        **shown_preset(base, _),
+        **shown_together([*base, *(run for effect in effects for run in effect.runs)], _),
     }
 
 
-def shown_tuned(runs: Sequence[records.Run]) -> dict[str, Any]:
+def shown_tuned(runs: Sequence[records.Run], _: Say = str) -> dict[str, Any]:
     """A preset that starts from other weights: which, and how many tokens its model has."""
     config = runs[0].config
     model = config["vit"]
     high, wide = model["image_size"]
     tokens = high * wide // model["patch_size"] ** 2 + (model["pooling"] == "class")
     size = f"{high} × {wide}"
-    return {**shown_preset(runs), "start": config["start"], "size": size, "tokens": tokens}
+    return {**shown_preset(runs, _), "start": config["start"], "size": size, "tokens": tokens}
 
 
-def shown_scaling(runs: Sequence[records.Run]) -> dict[str, Any]:
+def shown_scaling(runs: Sequence[records.Run], _: Say = str) -> dict[str, Any]:
     """Accuracy by number of images (a row each) and model (a column each), and what repeats it."""
     groups = records.by_images(runs)
     models = list(groups)
@@ -197,14 +210,14 @@ def shown_scaling(runs: Sequence[records.Run]) -> dict[str, Any]:
         ],
         "flops": [f"{first[model]['flops'] / 2e6:.1f}" for model in models],
         "parameters": [f"{first[model]['parameters']:,}" for model in models],
-        "data": runs[0].summary["data_title"],
-        **shown_together(sorted(runs, key=lambda run: run.name)),
+        "data": data_title(runs[0].summary, _),
+        **shown_together(sorted(runs, key=lambda run: run.name), _),
     }
 
 
-def shown_together(runs: Sequence[records.Run]) -> dict[str, Any]:
+def shown_together(runs: Sequence[records.Run], _: Say = str) -> dict[str, Any]:
     """Runs that are repeated in the same way, and what they ran on, each thing said once."""
-    shown = [shown_run(run) for run in runs]
+    shown = [shown_run(run, _) for run in runs]
     versions = (", ".join(f"{n} {v}" for n, v in run["versions"].items()) for run in shown)
     return {
         "runs": shown,
@@ -218,17 +231,17 @@ def unique(words: Iterable[str]) -> list[str]:
     return [word for word in dict.fromkeys(words) if word]
 
 
-def shown_effect(effect: records.Effect) -> dict[str, Any]:
+def shown_effect(effect: records.Effect, _: Say = str) -> dict[str, Any]:
     """What one change did, in rounded numbers."""
     spread = f" ± {effect.spread:.1f}" if math.isfinite(effect.spread) else ""
-    verdict = "better" if effect.mean > 0 else "worse"
+    verdict = _("better") if effect.mean > 0 else _("worse")
     return {
         "variant": effect.variant,
         "seeds": len(effect.runs),
         "accuracy": percent(accuracy(effect.runs)),
         "difference": f"{effect.mean:+.1f}{spread}".replace("-", "−"),
         "measurable": effect.measurable,
-        "verdict": verdict if effect.measurable else "no measurable effect",
+        "verdict": verdict if effect.measurable else _("no measurable effect"),
         "cost": f"{effect.cost:.1f} ×",
         "command": effect.runs[0].config["command"],
     }
@@ -267,9 +280,23 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
-def duration(seconds: float) -> str:
+def duration(seconds: float, _: Say = str) -> str:
     """A time in the largest unit that says enough."""
     minutes = seconds / 60
     if minutes < 2:
-        return f"{seconds:.0f} seconds"
-    return f"{minutes:.0f} minutes" if minutes < 120 else f"{minutes / 60:.1f} hours"
+        return _("{} seconds").format(round(seconds))
+    if minutes < 120:
+        return _("{} minutes").format(round(minutes))
+    return _("{} hours").format(f"{minutes / 60:.1f}")
+
+
+def cores(count: int, _: Say = str) -> str:
+    """How many cores a run had."""
+    return _("1 CPU core") if count == 1 else _("{} CPU cores").format(count)
+
+
+def data_title(summary: dict[str, Any], _: Say = str) -> str:
+    """The name of the data; that of the copy is words."""
+    if summary["data"] == "cifar10-jpeg":
+        return _("CIFAR-10, JPEG copy")
+    return summary["data_title"]

@@ -41,7 +41,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the built site. Building it strictly is a test in itself."""
     spec = importlib.util.spec_from_file_location("site_build", ROOT / "docs/theme/build.py")
     build = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(build)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ROOT / "docs/theme")  # as for a program that is run from there
+        spec.loader.exec_module(build)
     blocked = tmp_path_factory.mktemp("blocked")
     (blocked / "torch.py").write_text("raise ImportError('the site is built without torch')\n")
     folder = tmp_path_factory.mktemp("site")

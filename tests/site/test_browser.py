@@ -13,7 +13,9 @@ AXE = ROOT / "node_modules/axe-core/axe.min.js"
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 CHAPTERS = [f"en/chapters/{notebook.stem}/" for notebook in NOTEBOOKS]
 API = [f"en/api/{page.stem}/" for page in sorted((ROOT / "docs/api").glob("*.md"))]
-PAGES = ["en/", *CHAPTERS, "en/results/", *API, "en/terms/", "en/bibliography/"]
+ENGLISH = ["en/", *CHAPTERS, "en/results/", *API, "en/terms/", "en/bibliography/"]
+CHINESE = [path.replace("en/", "zh/", 1) for path in ENGLISH]
+PAGES = [*ENGLISH, *CHINESE]
 LIMIT = 600_000
 VIEWS = {"wide": (1440, 900), "narrow": (390, 844)}
 
@@ -113,14 +115,59 @@ def test_entrance_leads_to_the_book(browser: Any, server: Any, script: bool) -> 
         visit.page.wait_for_url("**/en/")
 
 
-def test_search_finds_the_chapter(browser: Any, server: Any) -> None:
+def test_entrance_leads_to_the_readers_language_and_remembers_another(
+    browser: Any, server: Any
+) -> None:
+    with Visit(browser, server, "light", "wide", locale="zh-CN") as visit:
+        visit.page.goto(f"{server.address}/")
+        visit.page.wait_for_url("**/zh/")
+        visit.page.locator("a.language").click()
+        visit.page.wait_for_url("**/en/")
+        visit.page.goto(f"{server.address}/")
+        visit.page.wait_for_url("**/en/")
+
+
+@pytest.mark.parametrize("path", ENGLISH)
+def test_switch_keeps_page_and_section(browser: Any, server: Any, path: str) -> None:
+    """From English to Chinese and back, in the middle of the page and at its top."""
     with Visit(browser, server, "light", "wide") as visit:
-        visit.open("en/")
+        visit.open(path)
+        headings = visit.page.locator(".md-content h2[id], .md-content h3[id]")
+        middle = headings.nth(headings.count() // 2)
+        name = middle.get_attribute("id")
+        for there in (path.replace("en/", "zh/", 1), path):
+            visit.page.evaluate("(id) => document.getElementById(id).scrollIntoView()", name)
+            visit.page.locator("a.language").click()
+            visit.page.wait_for_url(f"**/{there}#*")
+            top = visit.page.evaluate(
+                "(id) => document.getElementById(id).getBoundingClientRect().top", name
+            )
+            assert abs(top) < VIEWS["wide"][1], f"{visit.page.url} is {top} pixels from {name}"
+        visit.page.goto(f"{server.address}/{path}")
+        visit.page.locator("a.language").click()
+        visit.page.wait_for_url(f"**/{path.replace('en/', 'zh/', 1)}")
+        assert visit.errors == []
+
+
+@pytest.mark.parametrize(
+    ("language", "word", "chapter"),
+    [
+        ("en", "patch", "/chapters/"),
+        ("zh", "自注意力", "/chapters/04_encoder/"),
+        ("zh", "位置嵌入", "/chapters/03_positions/"),
+        ("zh", "图像块", "/chapters/01_patches/"),
+    ],
+)
+def test_search_finds_the_chapter(
+    browser: Any, server: Any, language: str, word: str, chapter: str
+) -> None:
+    with Visit(browser, server, "light", "wide") as visit:
+        visit.open(f"{language}/")
         visit.page.locator("[data-md-component=search-query]").click()
-        visit.page.keyboard.type("patch")
-        visit.page.locator(".md-search-result__link[href*='h=patch']").first.wait_for()
+        visit.page.keyboard.insert_text(word)
         first = visit.page.locator(".md-search-result__link").first
-        assert "/chapters/" in first.get_attribute("href")
+        first.wait_for()
+        assert chapter in first.get_attribute("href")
         assert visit.errors == []
 
 

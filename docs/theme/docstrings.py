@@ -1,0 +1,28 @@
+"""Docstrings in the language of an edition: an extension of griffe, which reads them."""
+
+import logging
+from typing import Any
+
+import griffe
+from translations import Edition, pages, unwrapped
+
+log = logging.getLogger("mkdocs.plugins.vitlit")
+
+
+class Translated(griffe.Extension):
+    """Puts the docstring of every public object into another language."""
+
+    def __init__(self, language: str) -> None:
+        self.edition = Edition(language)
+        self.shown = pages()
+
+    def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
+        """Translate one docstring. What has no translation is a warning, as on the other pages."""
+        catalog = f"source/{obj.module.path.replace('.', '/')}"
+        private = any(part.startswith("_") for part in obj.path.split("."))
+        if obj.docstring is None or private or catalog not in self.shown:
+            return
+        text = unwrapped(obj.docstring.value)
+        obj.docstring.value = self.edition.markdown(catalog, text)
+        while self.edition.gaps:
+            log.warning("%s; `make translations`", self.edition.gaps.pop())

@@ -1,0 +1,114 @@
+"""The editions side by side: the same pages, places, code and pictures, in two languages."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from bs4 import BeautifulSoup
+
+ROOT = Path(__file__).absolute().parents[2]
+Soups = dict[str, BeautifulSoup]
+
+
+def pairs(soups: Soups) -> list[tuple[str, BeautifulSoup, BeautifulSoup]]:
+    """Every page below a language's folder, in English and in Chinese."""
+    names = sorted(page.removeprefix("en/") for page in soups if page.startswith("en/"))
+    return [(name, soups[f"en/{name}"], soups[f"zh/{name}"]) for name in names]
+
+
+def test_every_page_of_one_language_exists_in_the_other(soups: Soups) -> None:
+    english, chinese = (
+        {page.partition("/")[2] for page in soups if page.startswith(f"{language}/")}
+        for language in ("en", "zh")
+    )
+    assert english == chinese
+    assert len(english) > 15
+
+
+def test_places_have_the_same_names(soups: Soups) -> None:
+    for name, english, chinese in pairs(soups):
+        ours, theirs = ([tag["id"] for tag in s.select("article [id]")] for s in (english, chinese))
+        assert ours == theirs, name
+
+
+def test_code_outputs_and_pictures_are_the_english_ones(soups: Soups) -> None:
+    for name, english, chinese in pairs(soups):
+        ours, theirs = (
+            [pre.get_text() for pre in soup.select("article .chapter pre")]
+            for soup in (english, chinese)
+        )
+        assert ours == theirs, name
+        ours, theirs = (
+            [image["src"].rpartition("/")[2] for image in soup.select("article .chapter img")]
+            for soup in (english, chinese)
+        )
+        assert ours == theirs, name
+
+
+def test_editions_name_each_other(soups: Soups, site: Path) -> None:
+    for page, soup in soups.items():
+        if page == "index.html":
+            links = {link["href"] for link in soup.select("head link[hreflang], body a")}
+            assert links == {"en/", "zh/"}
+            continue
+        own, _, rest = page.partition("/")
+        found = {link["hreflang"]: link["href"] for link in soup.select("head link[hreflang]")}
+        assert set(found) == {"en", "zh"}, page
+        switch = soup.select_one("header a.language")
+        other = {"en": "zh", "zh": "en"}[own]
+        assert switch["hreflang"] == other
+        for language, address in (*found.items(), (other, switch["href"])):
+            target = (site / page).parent / address
+            assert target.resolve() / "index.html" == (site / language / rest).resolve(), page
+
+
+def test_the_menus_are_chinese(soups: Soups) -> None:
+    header = soups["zh/index.html"].header.get_text(" ", strip=True)
+    assert {"章节", "结果", "术语", "参考文献"} <= set(header.split())
+    assert "Results" not in header
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("[0-9]*.ipynb")))
+def test_the_chinese_notebook_can_be_downloaded_and_has_the_same_code(
+    site: Path, path: Path
+) -> None:
+    page = site / "zh/chapters" / path.stem
+    link = BeautifulSoup((page / "index.html").read_bytes(), "html.parser").find("a", download=True)
+    ours = nbformat.read(path, nbformat.NO_CONVERT)
+    theirs = nbformat.read(page / link["href"], nbformat.NO_CONVERT)
+    nbformat.validate(theirs)
+    for own, other in zip(ours.cells, theirs.cells, strict=True):
+        assert own.cell_type == other.cell_type
+        if own.cell_type == "code":
+            assert own == other
+
+
+def test_a_stale_block_is_marked_and_fails_the_build(tmp_path: Path) -> None:
+    copy = tmp_path / "book"
+    shutil.copytree(
+        ROOT,
+        copy,
+        ignore=shutil.ignore_patterns(
+            ".git", ".venv", "node_modules", "site", "build", ".*_cache", "__pycache__"
+        ),
+    )
+    (copy / "node_modules").symlink_to(ROOT / "node_modules")
+    page = copy / "docs/terms.md"
+    text = page.read_text(encoding="utf-8")
+    assert "A word has one meaning here" in text
+    page.write_text(text.replace("A word has one meaning here", "A word has one sense here"))
+    subprocess.run([sys.executable, copy / "docs/theme/translations.py"], check=True)
+    code = (
+        "import sys; sys.path.insert(0, 'docs/theme'); import build; from pathlib import Path\n"
+        "build.build_language('zh', Path('site'))"
+    )
+    built = subprocess.run(
+        [sys.executable, "-c", code], cwd=copy, capture_output=True, encoding="utf-8", check=False
+    )
+    assert built.returncode != 0
+    soup = BeautifulSoup((copy / "site/zh/terms/index.html").read_bytes(), "html.parser")
+    [marked] = soup.select(".untranslated")
+    assert "A word has one sense here" in marked.get_text()
