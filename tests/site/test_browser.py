@@ -20,6 +20,9 @@ LIMIT = 600_000
 VIEWS = {"wide": (1440, 900), "narrow": (390, 844)}
 
 
+SCROLL = "(id) => document.getElementById(id).scrollIntoView({behavior: 'instant'})"
+
+
 class Visit:
     """A page in a fresh browser context that notes what goes wrong while it is open."""
 
@@ -136,8 +139,8 @@ def test_switch_keeps_page_and_section(browser: Any, server: Any, path: str) -> 
         middle = headings.nth(headings.count() // 2)
         name = middle.get_attribute("id")
         for there in (path.replace("en/", "zh/", 1), path):
-            visit.page.evaluate("(id) => document.getElementById(id).scrollIntoView()", name)
-            visit.page.locator("a.language").click()
+            visit.page.evaluate(SCROLL, name)
+            visit.page.locator("a.language").dispatch_event("click")  # Playwright's own scrolls
             visit.page.wait_for_url(f"**/{there}#*")
             top = visit.page.evaluate(
                 "(id) => document.getElementById(id).getBoundingClientRect().top", name
@@ -165,6 +168,7 @@ def test_search_finds_the_chapter(
         visit.open(f"{language}/")
         visit.page.locator("[data-md-component=search-query]").click()
         visit.page.keyboard.insert_text(word)
+        visit.page.keyboard.press("End")  # the search listens to keys
         first = visit.page.locator(".md-search-result__link").first
         first.wait_for()
         assert chapter in first.get_attribute("href")
