@@ -23,7 +23,7 @@
 # - read a weights file of torchvision, timm, Hugging Face or the paper's authors,
 # - translate it, and prove that no number got lost or lost its place,
 # - recognize the mistakes that load without an error,
-# - say how much data a ViT needs before it can do without help.
+# - say what a ViT lacks where pictures are few, and who can lend it.
 
 # %% tags=["figure"]
 from vitlit import figures
@@ -371,6 +371,7 @@ for model_name, sizes in groups.items():
 # %%
 import statistics
 
+print(f"{'':>7}" + "".join(f"{name:>15}" for name in groups))
 for count in sorted(groups["vit"]):
     row = ""
     for sizes in groups.values():
