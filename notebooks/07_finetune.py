@@ -459,6 +459,7 @@ def check_only(only):
     token = torch.randn(3, 6)
     small = only(head, [5, 3])
     assert isinstance(small, LinearHead)
+    assert small.out_features == 2
     assert torch.allclose(small(token), head(token)[:, [5, 3]])
     assert head.out_features == 10
 

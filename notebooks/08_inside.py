@@ -49,6 +49,7 @@ from vitlit.augment import normalize
 pictures = data.load()
 run = next(run for run in records.find() if run.weights and not run.is_study)
 trained = checkpoint.load(run.weights)
+trained.check(pictures)
 model, config = trained.model, trained.model.config
 L, h, P, grid = config.depth, config.heads, config.patch_size, model.positions.grid
 

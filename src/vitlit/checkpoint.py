@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from vitlit.augment import normalize
 from vitlit.config import ViTConfig
+from vitlit.data import Dataset
 from vitlit.records import write_whole
 from vitlit.vit import VisionTransformer
 
@@ -37,6 +38,14 @@ class Classifier:
         """The same on another device. The model is moved, not copied."""
         mean, std = self.mean.to(device), self.std.to(device)
         return replace(self, model=self.model.to(device), mean=mean, std=std)
+
+    def check(self, data: Dataset) -> None:
+        """Raises ValueError if the data has other classes than the model knows."""
+        if data.classes != self.classes:
+            raise ValueError(
+                f"the model knows the classes {', '.join(self.classes)}; {data.title} has "
+                f"{', '.join(data.classes)}; evaluate it on the data that it was trained for"
+            )
 
     def inputs(self, images: UInt8[Tensor, "B C h w"]) -> Float[Tensor, "B C H W"]:
         """What the model takes: images as the data stores them, normalized, and scaled to its size.

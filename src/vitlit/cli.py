@@ -145,11 +145,7 @@ def evaluate(
 
     classifier = _classifier(weights, device)
     dataset = datasets.load(data)
-    if dataset.classes != classifier.classes:
-        raise ValueError(
-            f"the model knows the classes {', '.join(classifier.classes)}; {dataset.title} has "
-            f"{', '.join(dataset.classes)}; evaluate it on the data that it was trained for"
-        )
+    classifier.check(dataset)
     result = run_evaluation(classifier, dataset.test_images, dataset.test_labels)
     right = int((result.predictions == dataset.test_labels).sum())
     total = len(dataset.test_labels)
