@@ -37,6 +37,8 @@ FENCE = re.compile(r" *(```+|~~~+)")
 MARKUP = re.compile(r"</?\w[^>]*>|\{[%#].*?[%#]\}|\{\{.*?\}\}|\$\$.*?\$\$", re.S)
 STATEMENT = re.compile(r"\s*\{%.*%\}\s*")
 HEADING = re.compile(r"#{1,6} (.+)")
+# What a heading, a list or a caption begins with: a frame around it would break it.
+BEGINNING = re.compile(r"<!-- alt:.*?-->\n|#{1,6} |- |\d+\. ", re.S)
 
 
 def pieces(markdown: str) -> Iterator[tuple[str, bool]]:
@@ -292,10 +294,12 @@ class Edition:
         def translate(english: str) -> str:
             before = len(self.gaps)
             text = self.text(catalog, english)
-            # A heading, a list or a caption would not survive a frame.
-            framed = mark and len(self.gaps) > before and re.match(r"(?!\d+\. )[\w*`$\[]", english)
-            if not framed:
+            if not mark or len(self.gaps) == before:
                 return text
+            if start := BEGINNING.match(english):
+                return f"{start[0]}**{mark}** {english[start.end() :]}"
+            if not re.match(r'[\w*`$["]', english):  # a table, a picture, what a template fills
+                return english
             opening = '<div class="untranslated" lang="en" markdown="1">'
             return f"{opening}\n\n**{mark}** {english}\n\n</div>"
 

@@ -149,14 +149,29 @@ def test_a_block_that_changes_is_stale_until_it_is_read_again(translations, book
     assert "旧的译文" not in marked
 
 
-def test_a_block_without_a_translation_stays_english_and_is_named(translations, book):
+@pytest.mark.parametrize(
+    ("english", "marked"),
+    [
+        ("# Home", "# **未译：** Home { #home }"),
+        ("## Home {#h}", "## **未译：** Home {#h}"),
+        ("- one\n- two", "- **未译：** one\n- two"),
+        ("1. one\n2. two", "1. **未译：** one\n2. two"),
+        ("<!-- alt: A\ncat. -->\n**A** cat.", "<!-- alt: A\ncat. -->\n**未译：** **A** cat."),
+        ("| a |\n|---|\n| b |", "| a |\n|---|\n| b |"),
+        (
+            "A patch is a token.",
+            '<div class="untranslated" lang="en" markdown="1">\n\n'
+            "**未译：** A patch is a token.\n\n</div>",
+        ),
+    ],
+)
+def test_a_block_without_a_translation_stays_english_marked_and_is_named(
+    translations, book, english, marked
+):
     edition = translations.Edition("zh", book)
-    source = (book / "docs/index.md").read_text("utf-8")
-    marked = edition.markdown("index", source, mark="未译：")
-    assert [gap.kind for gap in edition.gaps] == ["missing", "missing"]
-    assert "# Home { #home }" in marked
-    assert "**未译：** A patch is a token." in marked
-    assert translations.Edition("en", book).markdown("index", source) == source
+    assert edition.markdown("index", english, mark="未译：") == marked
+    assert [(gap.kind, gap.text) for gap in edition.gaps] == [("missing", english)]
+    assert translations.Edition("en", book).markdown("index", english) == english
 
 
 def test_a_catalog_does_not_change_by_being_renewed(translations, book):
