@@ -452,7 +452,7 @@ figures.heatmaps(
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Four tall matrices in blue and orange. The first looks like woven cloth; from left to right vertical stripes take over, until the last consists of stripes only. -->
-# **Figure 5.4.** The tokens of one picture ($T \times D$), before and after one, three and six untrained blocks. Stripes mean that all tokens are alike.
+# **Figure 5.4.** The tokens of one picture ($T \times D$): before the first block, and after one, three and six untrained ones. Stripes mean that all tokens are alike.
 
 # %% [markdown]
 # Attention tells the same story. Take the class token's row of weights, times $T$, so that 1 means an equal share. In the first block the tokens differ, so the weights do. In the last there is little left to tell apart: each token gets about $1/T$.
@@ -576,7 +576,7 @@ for name, (build, _) in theirs.items():
 # %% [markdown]
 # And this is what the paper prints, in millions. Other people's figures stand in one file, each with its source.
 #
-# B would round to 87, H fits, and L does not: 304 is not 307.
+# H fits. B and L do not: ours round to 87 and 304, where the paper has 86 and 307.
 
 # %%
 import json
@@ -693,7 +693,7 @@ for name, whole in ours.items():
 # %% [markdown]
 # ## Receipt {#receipt}
 #
-# The whole model against torchvision's, with a linear head and with an MLP head. Every parameter is random, class token, head and norms included; it is copied from one to the other and the copy is strict. Then logits are compared, and the gradients of a random sum of them: for every pixel and every parameter.
+# The whole model against torchvision's, with a linear head and with an MLP head. Every parameter is random, class token, head and norms included; it is copied from one to the other and the copy is strict. Then logits are compared, and the gradients of a randomly weighted sum of them: for every pixel and every parameter.
 
 # %%
 from functools import partial

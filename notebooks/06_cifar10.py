@@ -84,7 +84,7 @@ recipe = preset(name)
 {**vars(recipe)}
 
 # %% [markdown]
-# **The first loss is near $\ln K$.** A model that knows nothing gives each of $K$ classes the probability $1/K$. Its loss is $-\ln \frac1K = \ln K$, that is 2.303 for ten classes. Ours hits it exactly, since its head starts from zeros. A first loss far above says that the outputs are too large, or that the labels are mixed up.
+# **The first loss is near $\ln K$.** A model that knows nothing gives each of $K$ classes the probability $1/K$. Its loss is $-\ln \frac1K = \ln K$, that is 2.303 for ten classes. Ours hits it exactly, since its head starts from zeros. A first loss far above says that the outputs are too large: the model is sure before it knows anything.
 
 # %%
 import math
@@ -287,7 +287,7 @@ figures.heatmaps([left, right, left @ right], signed=True, inches=1.5)
 # **Figure 6.8.** The two factors, and their product: noise plus a multiple of the identity.
 
 # %% [markdown]
-# Fourth, **half of the patches**. Most of a picture can be guessed from the rest of it. So in the first epochs only a random half of its patches enters the encoder, another half each time. The patches keep their positions, and nothing else has to know. An epoch then costs less than half the time, and the time that is saved pays for more epochs. For the last epochs all patches come back, as in the test. This is PatchDropout ([Liu et al. 2022](../docs/bibliography.md#liu2022)).
+# Fourth, **half of the patches**. Most of a picture can be guessed from the rest of it. So in most epochs, the earlier ones, only a random half of its patches enters the encoder, another half each time. The patches keep their positions, and nothing else has to know. An epoch then costs less than half the time, and the time that is saved pays for more epochs. For the last epochs all patches come back, as in the test. This is PatchDropout ([Liu et al. 2022](../docs/bibliography.md#liu2022)).
 
 # %% tags=["reveal"]
 reveal(fewer_patches)
@@ -413,7 +413,7 @@ figures.ablations(effects)
 # %% [markdown]
 # Three parts carry the run: the optimizer, small patches, and positions. A good start comes next. Shuffling the patches of all pictures in one and the same way costs less than taking the positions away: an order that is always the same can be learned. But the sines and cosines that the positions begin with describe a grid, and that is lost.
 #
-# Weight decay, warm-up and augmentation show no measurable effect. They guard against what a run of one epoch does not do: no picture is seen twice, so none is learned by heart. The MLP head and the class token even cost a little here. And smaller patches help, at almost four times the price. So a table like this holds for its budget, not for all. That is the reason to make your own.
+# Weight decay, warm-up and augmentation show no measurable effect. Weight decay and augmentation guard against learning by heart, and in one epoch no picture is seen twice. Warm-up guards against a shaky start, which this small model does not seem to have. The MLP head and the class token even cost a little here. And smaller patches help, at almost four times the price. So a table like this holds for its budget, not for all. That is the reason to make your own.
 
 # %% [markdown]
 # ## What it gets wrong {#mistakes}

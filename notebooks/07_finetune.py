@@ -143,7 +143,7 @@ for size, (T, flops, seconds) in zip(sizes, rows, strict=True):
 #
 # - **interpolated**: bicubic, as in chapter 3,
 # - **nearest**: each new place copies the row of the old place that covers it,
-# - **fresh**: small random numbers, as before any training,
+# - **fresh**: small random numbers, as in the paper's code before any training,
 # - **shuffled**: the interpolated rows, dealt out to the wrong places.
 
 
@@ -228,13 +228,13 @@ figures.bars(shown, "accuracy / %", lit=[f"{size[0]} interpolated" for size in s
 # %% [markdown]
 # Four things can be read off.
 #
-# **Interpolation carries over most of what was learned.** With a fresh table the model loses a third or more of its right answers, at every size. That is what one throws away by not interpolating.
+# **Interpolation carries over most of what was learned.** With a fresh table the model loses about a third of its right answers, or more, at every size. That is what one throws away by not interpolating.
 #
 # **Wrong places are worse than none.** The shuffled table holds the same rows as the interpolated one, and is the last in every group. A fresh table is nearly no table: its rows are short beside the trained ones. The model reads its positions, and believes them.
 #
 # **Between the old places, any sensible value will do.** Nearest and interpolated differ by less than the choice of 1,000 pictures allows (chapter 6 says how much that is).
 #
-# **Positions are not all of it.** Even with the best table, enlarging costs answers: many at 48 pixels, more at 64. The patches of an enlarged picture are smoother than any in training, and each has more neighbors than ever. No table mends that. Training does.
+# **Positions are not all of it.** Even with the best table, enlarging costs answers: many at 48 pixels, more at 64. The patches of an enlarged picture are smoother than any in training, and each is compared with more others than ever. No table mends that. Training does.
 
 # %% [markdown]
 # Nothing demands a square. Chelsea's portrait, cut to twice as wide as high, is cut into $8 \times 16$ patches, and the table follows.
@@ -342,7 +342,7 @@ figures.accuracy_over_time(list(runs.values()))
 # %% [markdown]
 # The verdict goes against looking closely. In the time of two epochs at 48 pixels there are six at 32, and six win. It is not the little time that they had on top: after five of them, which is less work, the run at 32 is ahead already.
 #
-# Is it the tokens' fault? No. Compare what was seen, not what it took: two epochs at 48 pixels beat two at 32, and a single one at 64 does too. More tokens make more of a picture. But each pass over the pictures then costs two and a half times as much, or five times, and this model needs passes: ten minutes of pre-training have left it far from done, so the same time buys more at 32.
+# Is it the tokens' fault? No. Compare what was seen, not what it took: two epochs at 48 pixels beat two at 32, and a single one at 64 is not behind them. More tokens make more of a picture. But each pass over the pictures then costs two and a half times as much, or five times, and this model needs passes: ten minutes of pre-training have left it far from done, so the same time buys more at 32.
 #
 # And interpolation? Fresh positions are behind after the first epoch. After the second the two are level, within $\sigma$. An interpolated table saves the time in which positions are learned again. Here that is not much.
 #

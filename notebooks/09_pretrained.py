@@ -16,7 +16,7 @@
 #
 # **How do other people's weights get into our model, and when are they worth it?**
 #
-# The best Vision Transformers were trained on millions of pictures, by people with large machines. Their weights can be had. But each library has its own names and its own shapes for the same numbers, and a mistake in translation seldom says so. This chapter translates, proves it, and then asks why anyone should want weights that were trained on something else.
+# The best Vision Transformers were trained on millions of pictures and more, by people with large machines. Their weights can be had. But each library has its own names and its own shapes for the same numbers, and a mistake in translation seldom says so. This chapter translates, proves it, and then asks why anyone should want weights that were trained on something else.
 #
 # After this chapter you can
 #
@@ -173,7 +173,7 @@ assert renewed(older).keys() == today.keys() != older.keys()
 assert all(torch.equal(today[name], tensor) for name, tensor in theirs.state_dict().items())
 
 # %% [markdown]
-# Does it hold for the real models? Names and shapes of torchvision's five ViTs, built without memory for the weights. `config_of` reads from the shapes what model they belong to.
+# Does it hold for the real models? Names and shapes of torchvision's five ViTs, built without memory for the weights. `config_of` reads from the shapes what model they belong to. The number of heads is in no shape: it is that of the named size with this width and depth.
 
 # %%
 for name in ("vit_b_16", "vit_b_32", "vit_l_16", "vit_l_32", "vit_h_14"):
@@ -191,7 +191,7 @@ for name in ("vit_b_16", "vit_b_32", "vit_l_16", "vit_l_32", "vit_h_14"):
 #
 # Shapes prove little: a square matrix may be the wrong square matrix. So compare what comes out. The models have the width, heads and MLP of B/16, but two blocks and small pictures, to be quick. Everything is random and in float64, and `compare_models` copies strictly.
 #
-# First torchvision: logits, and the gradients of a random sum of them for every pixel and parameter.
+# First torchvision: logits, and the gradients of a randomly weighted sum of them for every pixel and parameter.
 
 # %%
 from functools import partial
@@ -393,7 +393,7 @@ figures.accuracy_over_images(groups)
 #
 # **In the end both curves are level.** There, not pictures are scarce but steps: the more pictures, the fewer times each is seen.
 #
-# That is the case for pre-training. What a ResNet is born with, a ViT must learn from pictures, but they need not be *yours*. Anybody's will do, and then a few of yours. The paper draws such curves for millions of pictures (its figures 3 and 4). There the ViTs begin behind the ResNets too, and overtake them. This book cannot show that: CIFAR-10 ends at 50,000.
+# That is the case for pre-training. What a ResNet is born with, a ViT must learn from pictures, but they need not be *yours*. Anybody's will do, and then a few of yours. The paper draws such curves for far larger sets (its figures 3 and 4). There the ViTs begin behind the ResNets too, and overtake them. This book cannot show that: CIFAR-10 ends at 50,000.
 
 # %% [markdown]
 # ## With a connection {#online}
