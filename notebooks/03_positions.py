@@ -404,7 +404,7 @@ for places in (corners, edges):
     print(" ".join(f"{place:5.2f}" for place in places))
 
 # %% [markdown]
-# Three well-known codes have decided in three ways: the paper's own, which calls SciPy's `zoom`; torchvision; and timm. (`antialias` averages over more places when a grid shrinks, lest detail be lost.) The fourth is what our module does unless told otherwise.
+# Three well-known codes have decided in three ways: the paper's own, which calls SciPy's `zoom`; torchvision; and timm. (`antialias` averages over more places when a grid shrinks, so that no old place is skipped.) The fourth is what our module does unless told otherwise.
 
 # %%
 conventions = {
@@ -646,7 +646,7 @@ def unshuffle(outputs, order):
 check_unshuffle(unshuffle)
 
 # %% [markdown]
-# **2.** The similarity of two sine–cosine positions depends on their distance alone. Write `alike`: the cosine similarity in a table of width `D` of two places that are `rows` rows and `columns` columns apart. Do it without making a table.
+# **2.** The similarity of two sine–cosine positions depends only on how many rows and columns lie between them. Write `alike`: the cosine similarity in a table of width `D` of two places that are `rows` rows and `columns` columns apart. Do it without making a table.
 
 
 # %% tags=["exercise"]

@@ -663,7 +663,7 @@ torch.testing.assert_close(encoder(tokens[None]), layer_norm(z))
 # %% [markdown]
 # What does such an encoder look at, before it has learned anything? The pupil asks once more, in the colors of figure 4.2.
 #
-# In each block its scores have a deviation of at most 1 (first line), as the division by $\sqrt{d}$ promised. So the weights differ by small factors, and without any sense. The second line says over how many of the 144 patches they are spread (the exponential of their entropy, on average). Were they all equal, it would be 144.
+# In each block its scores have a deviation of at most 1 (first line), as the division by $\sqrt{d}$ promised. So the weights differ by small factors, and without any sense. The second line says over how many of the 144 patches they are spread (the exponential of their mean entropy). Were they all equal, it would be 144.
 
 # %%
 print(*(f"{A.log().std(dim=-1).mean():>5.2f}" for A in maps))
