@@ -162,7 +162,7 @@ print("\n".join(table))
 #
 # $$\underbrace{12\,T D^2}_{\text{linear maps}} + \underbrace{2\,T^2 D}_{\text{attention}}$$
 #
-# multiplications. The first term is work on each token by itself, and grows with their number. The second is the pairs, and grows with its square. Take both on trust here: chapter 4 counts them one by one. The second overtakes the first at $T = 6D$. From there on, attention is what you pay for.
+# multiplications. The first term is work on each token by itself, and grows with their number. The second is the pairs, and grows with its square. Take both on trust here: chapter 4 counts them one by one. The second equals the first at $T = 6D$. From there on, attention is what you pay for.
 
 
 # %%

@@ -690,9 +690,9 @@ figures.lookup(cat, 52, chosen, names, top=0.05, inches=1.45)
 # | MLP, growing and shrinking | $4\,TD^2 + 4\,TD^2$ |
 # | together | $12\,TD^2 + 2\,T^2D$ |
 #
-# Beside each, what PyTorch counts when it runs. (It counts a multiplication and an addition as two operations, so we halve.) Neither counts norms, softmax and GELU, which take a few operations for each number and not thousands.
+# Below, beside each, is what PyTorch counts when it runs. (It counts a multiplication and an addition as two operations, so we halve.) Neither counts norms, softmax and GELU, which take a few operations for each number and not thousands.
 #
-# The size is ViT-Base at 224 pixels. Below the table: the share of $q\,k^\top$ and $A\,v$, the part that grows with $T^2$, and the count of an attention with 1, 3 and 12 heads. Heads are free.
+# The size is ViT-Base at 224 pixels. The last lines are the share of $q\,k^\top$ and $A\,v$, the part that grows with $T^2$, and the count of an attention with 1, 3 and 12 heads. Heads are free.
 
 # %%
 from torch.utils.flop_counter import FlopCounterMode

@@ -96,7 +96,7 @@ print(f"first loss {first.loss:.4f}    ln K {math.log(len(pictures.classes)):.4f
 assert abs(first.loss - math.log(len(pictures.classes))) < 0.1
 
 # %% [markdown]
-# **One batch can be learned by heart.** Take 32 pictures and step on them again and again. The loss must go to nothing. If it doesn't, no gradient reaches the weights, or a picture does not belong to its label.
+# **One batch can be learned by heart.** Take 32 pictures and step on them again and again. The loss must go to nothing. If it doesn't, no gradient reaches the weights, or no step changes them.
 
 # %%
 from torch.nn import functional as F

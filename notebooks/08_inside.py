@@ -342,7 +342,7 @@ for name, maps in candidates.items():
 #
 # ## What every layer knows {#layers}
 #
-# The class token passes through all blocks, and the last norm and the head only meet the final one. What if they met it earlier? Take the class token after block $l$, apply norm and head, and count right answers. No weight is changed.
+# The class token passes through all blocks, and the last norm and the head only meet the final one. What if they met it earlier? Take the class token after block $l$, apply norm and head, and count right answers. No weight is changed. Beside it stands the share of its attention that the class token gives itself in that layer.
 
 # %%
 known, alone = [], []

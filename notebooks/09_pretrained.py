@@ -391,7 +391,7 @@ figures.accuracy_over_images(groups)
 #
 # **It is short of pictures.** With all of them it is about as good as the ResNet with one in twenty-five.
 #
-# **In the end both curves are level.** There, not pictures are scarce but steps: the more pictures, the fewer times each is seen.
+# **In the end both curves are level.** There, steps are scarce as well: the more pictures, the fewer times each is seen.
 #
 # That is the case for pre-training. What a ResNet is born with, a ViT must learn from pictures, but they need not be *yours*. Anybody's will do, and then a few of yours. The paper draws such curves for far larger sets (its figures 3 and 4). There the ViTs begin behind the ResNets too, and overtake them. This book cannot show that: CIFAR-10 ends at 50,000.
 
