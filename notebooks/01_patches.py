@@ -88,7 +88,7 @@ patches = blocks.reshape(B, (H // P) * (W // P), C * P * P)
 patches.shape
 
 # %% [markdown]
-# Patch 5 is the square with the eye. Here it is, reshaped back to a little image.
+# Patch 5 is the square with the eye. We reshape it back to a little image.
 #
 # The second move matters. Without it the reshape still runs, and the shape is still right. But each square is filled with lines that run across the whole picture, one after another, folded up. No error message says so. Only a look at it, or a test, will tell.
 

@@ -98,7 +98,7 @@ figures.images([*weights, *maps], names, columns=3, inches=1.3)
 #
 # The **bias** $b$ is one more number for each question: what to answer when all pixels are 0.
 #
-# Nobody writes the questions. They begin as random numbers, and training changes them until they are of use. (Why we divide by $\sqrt{CP^2}$ is a section of its own, [below](#scale).)
+# Nobody writes the questions. They begin as random numbers, and training changes them until they are of use. (The code divides them by $\sqrt{CP^2}$. Why is a section of its own, [below](#scale).)
 
 # %%
 torch.manual_seed(0)
@@ -223,7 +223,7 @@ figures.images([centered(m) for m in maps], [f"s = {s}" for s in strides], inche
 #
 # Linear algebra knows. The best $D$ questions are the first $D$ **principal components** of the patches. They are the right singular vectors of the matrix $X$ that holds a patch in each row, in the order of the singular values. (Principal component analysis subtracts the mean patch first. Our pixels are standardized, so we leave that out.)
 #
-# We collect patches from every third position of the cat, at three sizes.
+# We scale the cat to three sizes, and cut a patch at every third pixel, in rows and in columns.
 
 # %%
 sizes = (300, 200, 100)
@@ -348,7 +348,7 @@ print(*(f"{w:.2f}" for w in worth[13:19]))
 #
 # The bar over $z^2$ is the average over draws, the bar over $x^2$ the average over the numbers of the patch. So with $\sigma^2 = 1/CP^2$ the answers are as large as the pixels. The number of inputs, $CP^2$, is called the **fan-in**. Of the pixels nothing was asked: they may resemble each other as much as they like.
 #
-# The third draw is what `nn.Linear` does by itself: uniform up to $\pm 1/\sqrt{CP^2}$, a variance of $1/(3CP^2)$.
+# We draw weights of three sizes: of variance 1, $1/CP^2$ and $1/(3CP^2)$. The third is what `nn.Linear` does by itself: it draws uniformly up to $\pm 1/\sqrt{CP^2}$.
 
 # %%
 fan_in, many = C * P * P, 768

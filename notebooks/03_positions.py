@@ -136,11 +136,11 @@ for kind, row in rows.items():
 # %% [markdown]
 # ## A row for every token {#table}
 #
-# The remedy is an addition. Give every place a vector of its own, and add it to the token that stands there:
+# The remedy is an addition. Give every place a vector of its own, its **position embedding**, and add it to the token that stands there:
 #
 # $$z_0 = [\,x_\text{class};\; x_1 E;\; \dots;\; x_N E\,] + E_\text{pos}, \qquad E_\text{pos} \in \mathbb{R}^{T \times D}$$
 #
-# The embedding $E$ made the patches $x_1 \dots x_N$ into tokens in [chapter 2](02_embeddings.ipynb). $E_\text{pos}$ is a table with one row for each token, and all images share it.
+# The embedding $E$ made the patches $x_1 \dots x_N$ into tokens in [chapter 2](02_embeddings.ipynb). There they were columns, $E x + b$. Here they are rows, as in the paper, which leaves the bias out: its $E$ is ours transposed. $E_\text{pos}$ is a table with one row for each token, and all images share it.
 
 # %%
 T = N + 1
@@ -194,7 +194,7 @@ figures.position_maps([similarity(table)], inches=3.2)
 # %% [markdown]
 # ## Built in: sines and cosines {#sincos}
 #
-# How would you write a number $r$, say a row, as a vector? A clock does it with hands. A hand that turns by the angle $\omega$ at every step points to $(\sin r\omega, \cos r\omega)$. A fast hand tells neighbors apart, but soon comes around again. A slow hand barely moves between neighbors, but doesn't repeat. So take several hands, from fast to slow:
+# How would you write a number $r$, say a row, as a vector? A clock does it with hands. A hand that turns by the angle $\omega$ at every step points, after $r$ of them, to $(\sin r\omega, \cos r\omega)$. A fast hand tells neighbors apart, but soon comes around again. A slow hand barely moves between neighbors, but doesn't repeat. So take several hands, from fast to slow:
 #
 # $$\omega_i = 10000^{-i / (D/4)}, \qquad i = 0, \dots, D/4 - 1$$
 #
@@ -492,13 +492,13 @@ reveal(ClassToken.__init__)
 reveal(ClassToken.forward)
 
 # %% [markdown]
-# Our formula again. Places come row by row, as `patchify` numbers the patches. All is computed in float64 and rounded once, at the end.
+# `sincos_positions` is our formula again. Places come row by row, as `patchify` numbers the patches. All is computed in float64 and rounded once, at the end.
 
 # %% tags=["reveal"]
 reveal(sincos_positions)
 
 # %% [markdown]
-# Whatever stands before the patches is **extra** and is kept. With a class token that is one row; a model that averages its patches has none. Mode, alignment and antialiasing are arguments, since each source has its own.
+# For `interpolate_positions`, whatever stands before the patches is **extra**, and its rows are kept. With a class token that is one row; a model that averages its patches has none. Mode, alignment and antialiasing are arguments, since each source has its own.
 
 # %% tags=["reveal"]
 reveal(interpolate_positions)

@@ -93,7 +93,7 @@ figures.lookup(cat, 52, [weights.reshape(12, 12)], top=0.05, inches=2.4)
 # **Figure 4.2.** Left, the patch that asks. Right, the weight of every patch: full yellow is 0.05 or more, and an equal share would be 0.007. A pupil finds the other pupil. It also finds the nostril, since all it has to go by is pixels.
 
 # %% [markdown]
-# The values are still missing. Once the weights $w_j$ are known, the answer to the query is the mixture $\sum_j w_j v_j$.
+# The values are still missing. Once the weights $w_j$ are known, and token $j$ has the value $v_j$, the answer to the query is the mixture $\sum_j w_j v_j$.
 #
 # Above, one vector played three parts: a patch asked with its pixels, was found by its pixels, and would have handed over its pixels. Attention splits the parts. Three learned matrices make three vectors of each token $z$:
 #
@@ -209,7 +209,7 @@ figures.lookup(cat, 64, maps, names, inches=1.45)
 #
 # Splitting is a reshape, like cutting an image in chapter 1: the axis of $D$ numbers becomes two, $h$ and $d$, and the heads move to the front, to be a batch. Merging walks back.
 #
-# A last map, `out`, mixes what the heads bring. Without it, head 1 would never meet head 2.
+# A last map, `out`, mixes what the heads bring. Without it, no head would ever meet another.
 #
 # Several heads cost no more than one: each of the $h$ score matrices takes $T^2 d$ multiplications, and $h \cdot T^2 d = T^2 D$.
 
@@ -505,9 +505,9 @@ figures.images(pictures, ["", "z", "LN(z)"], inches=1.9)
 # %% [markdown]
 # ## Residuals, and where the norm goes {#residual}
 #
-# An encoder is a stack of blocks, each an attention and an MLP. Two more decisions make it trainable. The first: a branch does not replace the tokens, its result is *added* to them. That is the **residual connection**. A branch with nothing to say says zero, and the tokens pass unharmed.
+# An encoder is a stack of blocks, each an attention and an MLP. Two more decisions make it trainable. Each of the two is called a **branch**. The first decision: a branch does not replace the tokens, its result is *added* to them. That is the **residual connection**. A branch with nothing to say returns zero, and the tokens pass unharmed.
 #
-# The second: where to normalize. The first Transformer did it after the sum (**post-norm**). ViT does it before the branch (**pre-norm**), and nothing ever touches the sum itself:
+# The second decision: where to normalize. The first Transformer did it after the sum (**post-norm**). ViT does it before the branch (**pre-norm**), and nothing ever touches the sum itself:
 #
 # $$z' = z + \operatorname{Attention}(\operatorname{LN}(z)), \qquad z'' = z' + \operatorname{MLP}(\operatorname{LN}(z'))$$
 
@@ -533,7 +533,7 @@ def no_residual(z, attention, mlp):
 #
 # Going forward, after each block: are the tokens still different from each other? We take the mean cosine between pairs of tokens of an image. At 1 they all point the same way.
 #
-# Going backward from a random question about the first token: how large is the gradient of each block's $W_q$ and $W_k$? These are the weights that decide who listens to whom.
+# Going backward, from the dot product of the first token that comes out with a random vector: how large is the gradient of each block's $W_q$ and $W_k$? These are the weights that decide who listens to whom.
 #
 # Printed is the size of the tokens after the last block, as a standard deviation. They start at 1.
 
@@ -582,7 +582,7 @@ series = {name: (blocks, gradients) for name, (_, gradients, _) in results.items
 figures.lines(series, x="ℓ", y="‖∂/∂W‖", logy=True, height=2.6)
 
 # %% [markdown] tags=["caption"]
-# <!-- alt: Three falling curves on a logarithmic axis. Pre-norm falls gently, by less than a factor 100 over 24 blocks. Post-norm falls by five powers of ten. Without a residual the curve plunges within three blocks. -->
+# <!-- alt: Three falling curves on a logarithmic axis. Pre-norm falls gently, by less than two powers of ten over 24 blocks. Post-norm falls by five powers of ten. Without a residual the curve plunges within three blocks. -->
 # **Figure 4.12.** The gradient of $W_q$ and $W_k$ in each block, at the start of training.
 
 # %% [markdown]
@@ -663,7 +663,7 @@ torch.testing.assert_close(encoder(tokens[None]), layer_norm(z))
 # %% [markdown]
 # What does such an encoder look at, before it has learned anything? The pupil asks once more, in the colors of figure 4.2.
 #
-# In each block its scores have a deviation of at most 1 (first line), as the division by $\sqrt{d}$ promised. So the weights differ by small factors, and without any sense. The second line says over how many of the 144 patches they are spread (the exponential of their mean entropy). Were they all equal, it would be 144.
+# In each block the scores have, on average, a deviation of at most 1 (first line): the division by $\sqrt{d}$ keeps them small. So the weights differ by small factors, and without any sense. The second line says over how many of the 144 patches they are spread (the exponential of their mean entropy). Were they all equal, it would be 144.
 
 # %%
 print(*(f"{A.log().std(dim=-1).mean():>5.2f}" for A in maps))
@@ -771,7 +771,7 @@ compare(
 )
 
 # %% [markdown]
-# Last the whole block, against `nn.TransformerEncoderLayer`. Three of its defaults are not ViT's: it is post-norm, it uses ReLU, and it has another $\varepsilon$. `compare_models` copies our parameters under their names, strictly: one left over on either side is an error.
+# Last the whole block, against `nn.TransformerEncoderLayer`. Several of its defaults are not ours: it is post-norm, it uses ReLU and dropout, its $\varepsilon$ is another, and it does not expect the batch first. `compare_models` copies our parameters under their names, strictly: one left over on either side is an error.
 
 # %%
 names = {

@@ -319,7 +319,7 @@ from vitlit.vit import Keep, VisionTransformer
 reveal(ViTConfig)
 
 # %% [markdown]
-# Nobody types all of that. Sizes have names: letter, slash, patch size. `ViTConfig.named("B/16")` is Base with $P = 16$. Base, Large and Huge are the paper's; Tiny and Small come from [DeiT](../docs/bibliography.md#touvron2021); the four small ones are ours, for pictures of 32 pixels. A head is 64 numbers wide from Ti to L, and 80 in H.
+# Nobody types all of that. Sizes have names: letter, slash, patch size. `ViTConfig.named("B/16")` is Base with $P = 16$. Base, Large and Huge are the paper's; Tiny and Small come from [DeiT](../docs/bibliography.md#touvron2021); the four small ones are ours, for pictures of 32 pixels. An attention head is 64 numbers wide from Ti to L, and 80 in H.
 
 # %%
 print("        D   L   h   MLP  D/h")

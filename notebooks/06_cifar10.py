@@ -133,7 +133,7 @@ assert torch.equal(once.predictions, again.predictions)
 # %% [markdown]
 # ## Augmentation {#augmentation}
 #
-# A ViT has no idea that a cat moved by two pixels is the same cat. It has to be told. So it never sees a picture twice in the same way: each time it is moved by a few pixels, and mirrored half the time.
+# A ViT has no idea that a cat moved by two pixels is the same cat. It has to be told. So it seldom sees a picture twice in the same way: each time it is moved by a few pixels, and mirrored half the time.
 #
 # The functions below are the module's own, revealed as before.
 
@@ -179,7 +179,7 @@ figures.images(crop_and_flip(one, shifts, flips, pad), columns=8, inches=0.9)
 # **Figure 6.4.** One picture, eight ways. Where the crop reaches over the edge, the picture is continued like in a mirror.
 
 # %% [markdown]
-# Moving and mirroring is enough for a run of minutes. A run of hours sees every picture hundreds of times, and begins to know them by heart. Then more has to change. `distort` turns, shears, brightens or coarsens a batch, each picture in its own way. What a picture does not get has strength zero, and strength zero changes nothing. So all operations can run on all pictures at once.
+# Moving and mirroring is enough for a run of minutes. A run of hours sees every picture hundreds of times, and begins to know them by heart. Then more has to change. `distort` turns, shears or brightens a batch, or leaves it fewer shades, each picture in its own way. What a picture does not get has strength zero, and strength zero changes nothing. So all operations can run on all pictures at once.
 
 # %% tags=["reveal"]
 reveal(distort)
@@ -430,7 +430,7 @@ if trained.trained_on == pictures.title:
     print(round(result.accuracy * n), "/", n)
 
 # %% [markdown]
-# The confusion matrix counts, for each true class, what the model said. The record keeps it. Animals are taken for animals, vehicles for vehicles. Somewhere near the middle sit cat and dog.
+# The confusion matrix counts, for each true class, what the model said. The record keeps it. Animals are taken for animals, vehicles for vehicles. Most often confused are cat and dog.
 
 # %%
 figures.confusion(full.summary["confusion"], trained.classes)
@@ -474,7 +474,7 @@ for k in chances.topk(3).indices:
 # %% [markdown]
 # ## Why small data is hard for a ViT {#small-data}
 #
-# A convolution is built with two facts inside: neighbors belong together, and a thing stays what it is when it moves. They are called its **inductive bias**. A ViT is built with neither. To it the patches are a list. That the list came from a grid, it must find out from the pictures.
+# A convolution is built with two facts inside: neighbors belong together, and a thing stays what it is when it moves. They are called its **inductive bias**. A ViT has little of either: inside a patch pixels are neighbors, and all patches share one map. Beyond that, the patches are a list to it. That the list came from a grid, it must find out from the pictures.
 #
 # Two ingredients of the recipe hand it a part of that: positions that begin as sines and cosines, and heads that begin by comparing like with like. Augmentation repeats the second fact until it is believed. The rest must come from the pictures.
 #

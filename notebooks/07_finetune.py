@@ -31,7 +31,7 @@ from vitlit import figures
 figures.pipeline("positions")
 
 # %% [markdown] tags=["caption"]
-# <!-- alt: Five boxes in a row stand for the model. Positions, in the middle, is lit again, as it was two chapters before the head. -->
+# <!-- alt: Five boxes in a row stand for the model. Positions, in the middle, is lit again, as it was in chapter 3. -->
 # **Figure 7.1.** The one part that knows how many patches there are. We come back to it with a trained model.
 
 # %% [markdown]
@@ -183,7 +183,7 @@ figures.heatmaps(maps, ["8 × 8", *kinds], inches=1.5, signed=True)
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Five maps of similarity. The first, of 8 by 8 cells, has a bright spot around one place. The second shows the same spot, smooth, on 12 by 12 cells. The third shows it in blocks of cells that are alike. The fourth is pale noise with a single bright cell, the last is loud noise. -->
-# **Figure 7.3.** The place in row 4 and column 2 of the trained grid, and the same spot on $12 \times 12$ places. Interpolation keeps the map and adds places in between. Nearest gives neighbors the same row. Fresh knows no places, and shuffled knows the wrong ones.
+# **Figure 7.3.** The place in row 4 and column 2 of the trained grid, counted from 0, and the same spot on $12 \times 12$ places. Interpolation keeps the map and adds places in between. Nearest gives neighbors the same row. Fresh knows no places, and shuffled knows the wrong ones.
 
 # %% [markdown]
 # Now the test, with the pre-trained head and no training at all: every tenth test picture, enlarged, under each of the four tables. At 32 pixels the grid is the old one, so interpolated and nearest are the table itself.
@@ -342,11 +342,11 @@ figures.accuracy_over_time(list(runs.values()))
 # %% [markdown]
 # The verdict goes against looking closely. In the time of two epochs at 48 pixels there are six at 32, and six win. It is not the little time that they had on top: after five of them, which is less work, the run at 32 is ahead already.
 #
-# Is it the tokens' fault? No. Compare what was seen, not what it took: two epochs at 48 pixels beat two at 32, and a single one at 64 is not behind them. More tokens make more of a picture. But each pass over the pictures then costs two and a half times as much, or five times, and this model needs passes: ten minutes of pre-training have left it far from done, so the same time buys more at 32.
+# Is it the tokens' fault? No. Compare what was seen, not what it took: two epochs at 48 pixels beat two at 32, and a single one at 64 is not behind them. More tokens make more of a picture. But each pass over the pictures then costs more than two and a half times as much, or more than five times, and this model needs passes: ten minutes of pre-training have left it far from done, so the same time buys more at 32.
 #
 # And interpolation? Fresh positions are behind after the first epoch. After the second the two are level, within $\sigma$. An interpolated table saves the time in which positions are learned again. Here that is not much.
 #
-# The paper fine-tunes at higher resolution after a pre-training that took thousands of core-days. There another pass at the old resolution has little left to give. Whether the verdict turns for a model that is done learning at 32 pixels, this chapter has not measured. The presets are there to try: `vitlit train --preset finetune-48 --set start=cpu-long-seed0`.
+# The paper fine-tunes at higher resolution after a pre-training that took thousands of TPU core-days. There another pass at the old resolution has little left to give. Whether the verdict turns for a model that is done learning at 32 pixels, this chapter has not measured. The presets are there to try: `vitlit train --preset finetune-48 --set start=cpu-long-seed0`.
 
 # %% [markdown]
 # ## What became of the positions {#after}
@@ -412,7 +412,7 @@ compare(small.resized((48, 64), antialias=True), reference, random_images(2, 3, 
 # %% [markdown]
 # ## Exercises {#exercises}
 #
-# **1.** Write `nearest`: carry a table with a class token's row from the grid `old` to the grid `new` without `F.interpolate`. New row $r$ of $m$ looks at old row $\lfloor r\,n/m \rfloor$ of $n$; columns likewise.
+# **1.** Write `nearest`: carry a table with a class token's row from the grid `old` to the grid `new` without `F.interpolate`. Where the grid goes from $n$ rows to $m$, the new row $r$ copies the old row $\lfloor r\,n/m \rfloor$, both counted from 0; columns likewise.
 
 
 # %% tags=["exercise"]

@@ -106,7 +106,7 @@ figures.images(list(drawn(shown)), columns=12, inches=0.55)
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Two rows of twelve small color tiles. The first are plain: stripes, one color, light above dark, light beside dark. The last are motley, every pixel another color. -->
-# **Figure 8.3.** The first 24 principal components of the filters. The strongest are simple: stripes, a plain color, a step from light to dark in one direction. The weaker ones get ever finer.
+# **Figure 8.3.** The first 24 principal components of the filters. The strongest are simple: stripes, a plain color, light turning to dark in one direction. The weaker ones get ever finer.
 
 # %% [markdown]
 # ## Positions {#positions}
@@ -362,7 +362,7 @@ figures.lines({"": (layers, [100 * share for share in known])}, "layer", "accura
 # **Figure 8.11.** Right answers on 1,000 test pictures, when the head reads the class token after each layer.
 
 # %% [markdown]
-# There is no one layer in which it is decided. Every layer adds, and each hands on something the final head can read, though it was never trained to.
+# There is no one layer in which it is decided. Every layer adds, and each hands on something that the final head can read in part, though it was never trained to.
 #
 # ## Who is like whom? {#neighbors}
 #

@@ -63,7 +63,7 @@ for layout in LAYOUTS:
 # %% [markdown]
 # ## One matrix, four ways {#qkv}
 #
-# Take the matrix that makes queries, keys and values from tokens of width $D$. Ours has $3D$ rows: queries on top, then keys, then values. Within each, the rows of head 1 come first, then those of head 2.
+# Take the matrix that makes queries, keys and values from tokens of width $D$. Ours has $3D$ rows: queries on top, then keys, then values. Within each, the rows of the first head come first, then those of the second.
 #
 # PyTorch multiplies by the transpose, $z\,W^\top$. JAX multiplies from the other side, $z\,K$, so its kernel is $K = W^\top$. And it keeps the heads as an axis of their own: $D \times h \times d$.
 
@@ -326,7 +326,7 @@ for kind in kinds:
 figures.bars({kind: 100 * share for kind, share in right.items()}, "accuracy / %", lit=["none"])
 
 # %% [markdown] tags=["caption"]
-# <!-- alt: Eight horizontal bars, one a mistake. The first four, from none to tanh → ReLU, are about equally long; the bars below are clearly shorter, some of them very short. -->
+# <!-- alt: Eight horizontal bars, the first for no mistake, the others for one each. The first four, from none to tanh → ReLU, are about equally long; the bars below are clearly shorter, some of them very short. -->
 # **Figure 9.3.** Accuracy after a mistake in translation, on every tenth test picture. "Heads" takes the heads' rows as interleaved.
 
 # %% [markdown]
@@ -356,7 +356,7 @@ compare(ours, reference, random_images(1, 3, 224, 224))
 # %% [markdown]
 # ## Why pre-training matters {#data}
 #
-# Chapter 6 said why a small data set is hard for a ViT: two facts that a convolution is born with, it has to find out. How many pictures is that worth? Two models learn CIFAR-10 from its first 1,000 training pictures in a random order, from the first 2,000, and so on up to all of them. One is the ViT of chapter 6's ablations, with all patches from the start. The other is a small ResNet. A picture costs both about the same number of multiplications.
+# Chapter 6 said why a small data set is hard for a ViT: two facts that a convolution is born with, it has to find out. How many pictures is that worth? Two models learn CIFAR-10 from its first 1,000 training pictures in a random order, from the first 2,000, and so on up to all of them. One is the ViT with which chapter 6 changed one ingredient at a time, with all patches from the start. The other is a small ResNet. A picture costs both about the same number of multiplications.
 
 # %%
 groups = records.by_images([run for run in records.find() if run.summary["preset"] == "scaling"])
@@ -502,6 +502,6 @@ check_query_matrix(query_matrix)
 # %% [markdown]
 # ## In the paper {#paper}
 #
-# Section 4.3 of [Dosovitskiy et al. (2020)](../docs/bibliography.md#dosovitskiy2020) asks how much data a ViT needs; its figures 3 and 4 compare ViTs and ResNets pre-trained on 9 million to 300 million pictures. Table 5 has the results of fine-tuning from each. [Steiner et al. (2021)](../docs/bibliography.md#steiner2021) trade data against augmentation and regularization, and say when to train and when to download. The small ResNet is from section 4.2 of [He et al. (2016)](../docs/bibliography.md#he2016).
+# Section 4.3 of [Dosovitskiy et al. (2020)](../docs/bibliography.md#dosovitskiy2020) asks how much data a ViT needs; its figure 3 compares ViTs and ResNets pre-trained on 1.3 million, 14 million and 303 million pictures, figure 4 on parts of the largest of these sets. Table 5 has the results of fine-tuning from each. [Steiner et al. (2021)](../docs/bibliography.md#steiner2021) trade data against augmentation and regularization, and say when to train and when to download. The small ResNet is from section 4.2 of [He et al. (2016)](../docs/bibliography.md#he2016).
 #
 # That was the last chapter. The [results](../docs/results.md) have every number of the book, with the command that repeats it.
