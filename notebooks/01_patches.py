@@ -16,7 +16,7 @@
 #
 # **How does a picture become a sequence?**
 #
-# A Transformer reads a sequence of vectors. A picture is a grid of pixels. The Vision Transformer bridges the gap in the plainest way there is: it cuts the picture into squares, called **patches**, and reads them one after another, as a text is read word by word.
+# A Transformer reads a sequence of vectors. A picture is a grid of pixels. The Vision Transformer, ViT for short, bridges the gap in the plainest way there is: it cuts the picture into squares, called **patches**, and reads them one after another, as a text is read word by word.
 #
 # After this chapter you can
 #
@@ -30,7 +30,7 @@ figures.pipeline("patches")
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: The model drawn as five boxes in a row: patches, embedding, positions, encoder, head. The first box, patches, is lit. -->
-# **Figure 1.1.** Where we are. Every chapter lights one part. Between the parts stand the shapes that flow: $B$ images of $C$ channels and $H \times W$ pixels enter, and $N$ patches of $CP^2$ numbers leave ($P$ is the side of a patch). The other letters are met on the way.
+# **Figure 1.1.** Where we are. Every chapter lights one part. Between the parts stand the shapes that flow: $B$ images of $C$ channels and $H \times W$ pixels enter, and of each image $N$ patches of $CP^2$ numbers leave ($P$ is the side of a patch). The other letters are met on the way.
 
 # %% [markdown]
 # ## One picture, many squares {#squares}
@@ -88,7 +88,7 @@ patches = blocks.reshape(B, (H // P) * (W // P), C * P * P)
 patches.shape
 
 # %% [markdown]
-# Patch 5 is the square with the eye. We reshape it back to a little image.
+# Patch 5 is the square with the left eye. We reshape it back to a little image.
 #
 # The second move matters. Without it the reshape still runs, and the shape is still right. But each square is filled with lines that run across the whole picture, one after another, folded up. No error message says so. Only a look at it, or a test, will tell.
 
@@ -118,7 +118,7 @@ from vitlit.reveal import reveal
 reveal(grid_of)
 
 # %% [markdown]
-# `patchify` is our three moves: **reshape**, **permute**, **reshape**. The signature says the shapes, letter by letter: a tensor of floats with axes `B C H W` goes in, one with axes `B N CPP` comes out. (`CPP` is $CP^2$.) Python ignores them. While the tests run, every call is checked against them.
+# `patchify` is our three moves: **reshape**, **permute**, **reshape**. The signature says the shapes, letter by letter: a tensor of floats with axes `B C H W` goes in, one with axes `B N CPP` comes out. (`CPP` is $CP^2$.) Python ignores these shapes. While the tests run, every call is checked against them.
 
 # %% tags=["reveal"]
 reveal(patchify)
@@ -185,9 +185,9 @@ figures.lines(series, **axes, logx=True, logy=True, base=2)
 # %% [markdown]
 # ## Receipt {#receipt}
 #
-# Every chapter ends with a **receipt**: our code beside somebody else's, on random input. Here it is `torch.nn.functional.unfold`, which slides a window over the image. We let it jump by a whole window. It puts the patches last, so `.mT` swaps the last two axes.
+# The text of every chapter ends with a **receipt**: our code beside somebody else's, on random input. Here it is `torch.nn.functional.unfold`, which slides a window over the image. We let it jump by a whole window. It puts the patches last, so `.mT` swaps the last two axes.
 #
-# The left number is the largest difference, in the outputs and in the gradients that flow back to the pixels. Here it must be 0, since nothing is computed. The right number is the largest value compared. It shows that there was something to compare: zeros agree with anything. If either number is out of bounds, `compare` raises an error.
+# The left number is the largest difference, in the outputs and in the gradients that flow back to the pixels. Here it must be 0, since nothing is computed. The right number is the largest absolute value that was compared with. It shows that there was something to compare: zeros agree with anything. If either number is out of bounds, `compare` raises an error.
 
 # %%
 from torch.nn import functional as F
@@ -252,4 +252,4 @@ check_patch_of(patch_of)
 #
 # Section 3.1 of [Dosovitskiy et al. (2020)](../docs/bibliography.md#dosovitskiy2020) introduces patches in its first paragraph: $x \in \mathbb{R}^{H \times W \times C}$ becomes $x_p \in \mathbb{R}^{N \times (P^2 C)}$. The channels come last there and first here, as PyTorch has them. It is a matter of order alone. Its figure 1 shows the cut. Section 4.1 names the models by their patch size: ViT-L/16 has $P = 16$.
 #
-# Next, [chapter 2](02_embeddings.ipynb) turns each patch into a vector of the model's width.
+# Next, [chapter 2](02_embeddings.ipynb) turns each patch into a vector that the model can work with.

@@ -71,7 +71,7 @@ answers = patches @ questions.T
 answers.shape
 
 # %% [markdown]
-# The weights have the shape of a patch, so we can look at them as a little picture. Weight 0 becomes gray, positive weights lighter, negative ones darker.
+# The weights have the shape of a patch, so we can look at them as a little picture. Weight 0 becomes gray, and in each color positive weights are lighter, negative ones darker.
 #
 # The answers form a picture too, with one pixel for each patch. We lay the 144 answers to one question out on the $12 \times 12$ grid.
 
@@ -133,7 +133,7 @@ print(f"max |Δ| {difference:.1e}   max |z| {tokens.abs().max():.3g}")
 #
 # Every patch meets the same $E$. It need not be so: each of the $N$ places could have a matrix of its own. Three things speak for sharing.
 #
-# **It is cheap.** Here is what ViT-Base with $P = 16$ would pay at $224 \times 224$ pixels. The second number is more than the whole model has ([chapter 5](05_head.ipynb) counts it).
+# **It is cheap.** Here is what ViT-Base with $P = 16$ would pay at $224 \times 224$ pixels, in parameters. The second number is more than the whole model has ([chapter 5](05_head.ipynb) counts it).
 
 # %%
 one = 3 * 16**2 * 768 + 768
@@ -144,7 +144,7 @@ print(f"{'shared':<10}{one:>13,}\n{'separate':<10}{(224 // 16) ** 2 * one:>13,}"
 #
 # **What it learns in one place it knows in all.** Move the picture by $P$ pixels, and each patch turns up one place further, unchanged. So the tokens move by one place, unchanged. An eye keeps its token when it moves.
 #
-# But it has to move by whole patches. Move it by half a patch, and every patch is cut anew: the tokens are other tokens. The table says by how much, against the best whole step. (`roll` moves the picture and lets what leaves on one side return on the other.)
+# But it has to move by whole patches. Move it by half a patch, and every patch is cut anew: the tokens are other tokens. The table says by how much they differ from the old tokens, shifted by the whole step that fits best. (`roll` moves the picture and lets what leaves on one side return on the other.)
 
 
 # %%
@@ -236,7 +236,7 @@ X.shape, V.shape
 figures.images([centered(row.reshape(C, P, P)) for row in V[:24]], inches=0.62)
 
 # %% [markdown] tags=["caption"]
-# <!-- alt: Three rows of eight small squares. First plain brightness, then smooth light–dark gradients and two-color squares, then stripes and checks that grow ever finer. -->
+# <!-- alt: Three rows of eight small squares. First plain brightness, then smooth light–dark gradients and two colored squares, then stripes and checks that grow ever finer. -->
 # **Figure 2.6.** The first 24 principal components of the cat's patches: brightness, then slopes and colors, then ever finer waves. The sign of each is arbitrary.
 
 # %% [markdown]
@@ -275,7 +275,7 @@ for width in widths:
 print("\n".join(table))
 
 # %% [markdown]
-# That is the usual case. Most models below have $D \geq CP^2$, so their embedding *need* not lose a thing. Their rows decide less what is kept than how it is laid out: which differences between patches are large for the layers that follow. Only patches of 32 pixels are squeezed.
+# That is the usual case. Most models of this book have $D \geq CP^2$ (a name below is a model's size, a slash and the patch size), so their embedding *need* not lose a thing. Their rows decide less what is kept than how it is laid out: which differences between patches are large for the layers that follow. Only patches of 32 pixels are squeezed.
 
 # %%
 from vitlit.config import ViTConfig
@@ -291,7 +291,7 @@ print("\n".join(table))
 #
 # Now let gradient descent find the rows. It starts with $D = 16$ random ones and is asked for the same thing: rebuild the patch as $\hat{x} = E^\top E\,x$, with the smallest mean squared error. (That is a linear **autoencoder**. A few seconds will do.)
 #
-# The last line is the error of $V_{16}$. It is the floor: no 16 rows can go below it.
+# The last line printed is the error of $V_{16}$. It is the floor: no 16 rows can go below it.
 
 # %%
 torch.manual_seed(0)
@@ -324,7 +324,7 @@ figures.images(rows, inches=0.62)
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Four rows of eight small squares. The upper two rows are soft mixtures of colors and stripes without order. The lower two run from plain brightness over slopes to waves. -->
-# **Figure 2.8.** The 16 learned rows (upper half), and the principal directions of what they keep (lower half). The components of figure 2.6 are back, up to their signs. Only the last differs more.
+# **Figure 2.8.** The 16 learned rows (upper half), and the principal components of what they keep (lower half). The components of figure 2.6 are back, up to their signs. Only the last differs more.
 
 # %% [markdown]
 # So training found the *space* of the components. How well, the cosines of the angles between the two spaces say: a 1 is a direction that they share. The first row shows the six smallest of the 16.
@@ -372,7 +372,7 @@ for name, values in {"x": patches, **answers}.items():
 figures.lines(series, x="value", y="density", width=4.8, height=2.6)
 
 # %% [markdown] tags=["caption"]
-# <!-- alt: Four densities over values from −4 to 4. Pixels x and answers of variance 1/CP² are about equally wide. The one for 1/3CP² is a narrow peak, the one for 1 nearly flat at the bottom. -->
+# <!-- alt: Four densities over values from −4 to 4. Pixels x and answers with weights of variance 1/CP² are about equally wide. With 1/3CP² they are a narrow peak, with 1 nearly flat at the bottom. -->
 # **Figure 2.9.** The pixels and their embeddings, drawn at three sizes. One draw keeps the width of the pixels. The flat line goes on far beyond the frame.
 
 # %% [markdown]
@@ -390,7 +390,7 @@ from vitlit.reveal import reveal
 # %% [markdown]
 # `lecun_normal_` draws with variance one over fan-in, as Flax does, the library of the paper's code. `weight.shape[1]` is the fan-in, since a row holds the weights of one output.
 #
-# The normal is cut at two deviations, so that no weight starts far out. The cut takes away some variance, and the division by 0.88 makes up for it.
+# The normal is cut at two deviations, so that no weight starts far out. The cut makes the deviation smaller, and the division by 0.88 makes up for it.
 
 # %% tags=["reveal"]
 reveal(lecun_normal_)

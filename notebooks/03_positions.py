@@ -79,7 +79,7 @@ figures.images([cat, shuffled], ["$x$", "$\\Pi x$"], inches=3)
 # **Figure 3.2.** The image $x$, and its patches in another order, $\Pi x$.
 
 # %% [markdown]
-# Now a model. We take the whole Vision Transformer of this book and treat its encoder as a black box; [chapter 4](04_encoder.ipynb) opens it. All parameters are random: what follows is a matter of how the model is built, not of what it learned. We draw them twice as large as usual, so that the encoder has strong opinions, and compute in float64, so that rounding stays small.
+# Now a model. We take the whole Vision Transformer of this book and treat its encoder as a black box; [chapter 4](04_encoder.ipynb) opens it. All parameters are random: what follows is a matter of how the model is built, not of what it learned. We draw them twice as large as usual, so that the encoder has a strong effect, and compute in float64, so that rounding stays small.
 #
 # A second model has the same parameters, but its positions are zeros.
 
@@ -100,9 +100,9 @@ placeless.load_state_dict(placed.state_dict() | zeros)
 placeless.positions.table.count_nonzero().item()
 
 # %% [markdown]
-# Both images go through both models. `watch` runs a model and keeps what it computes on the way. We ask for the tokens that leave the encoder, and for the logits: the ten numbers from which the class is read.
+# Both images go through both models. `watch` runs a model and keeps what it computes on the way. We ask for the tokens that leave the encoder, and for the logits: ten numbers, one for each class, from which the class is read.
 #
-# Here is a prediction for the shuffled cat: the same patch tokens in the new `order`, the same class token, the same logits. The table has the largest deviation from it and, for scale, the largest token $z$ and logit $y$.
+# Without positions, here is a prediction for the shuffled cat: the same patch tokens in the new `order`, the same class token, the same logits. The table has the largest deviation from it and, for scale, the largest number in the tokens $z$ and in the logits $y$.
 
 
 # %%
@@ -125,7 +125,7 @@ for kind, row in rows.items():
     print(f"{kind:>10}" + "".join(f"{value.item():>10.1e}" for value in row.values()))
 
 # %% [markdown]
-# Without positions the deviation is rounding. Write $\Pi$ for the reordering and $f$ for the encoder. Then
+# Without positions the deviation is rounding. Write $\Pi$ for the reordering, $f$ for the encoder, and now $z$ for the tokens that enter it. Then
 #
 # $$f(\Pi z) = \Pi f(z)$$
 #
@@ -170,7 +170,7 @@ print(f"{'one row':>10}" + "".join(f"{v.item():>10.1e}" for v in deviations(one_
 #
 # where $e_n$ is row $n$ of $E_\text{pos}$. It is 1 for the same direction, 0 for a right angle.
 #
-# For one place that makes 64 numbers, one for every other place: an $8 \times 8$ map. There are 64 such maps. We lay each where its place is.
+# Leave the class token's row out. For one place that makes 64 numbers, one for every place: an $8 \times 8$ map. There are 64 such maps. We lay each where its place is.
 
 # %%
 from torch.nn import functional as F
@@ -220,7 +220,7 @@ figures.heatmaps(fixed.T.reshape(D, 8, 8), names, inches=0.85, signed=True)
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Four rows of eight small maps. The upper two rows have horizontal stripes, the lower two vertical stripes. In each row the stripes get wider from left to right, until the map is of one color. -->
-# **Figure 3.4.** The 32 channels of a sine–cosine table, each drawn over the $8 \times 8$ grid. The upper half knows the row, the lower half the column. The first hand is fast; from the fourth on they hardly move on so small a grid.
+# **Figure 3.4.** The 32 channels of a sine–cosine table, each drawn over the $8 \times 8$ grid, orange for positive and blue for negative. The upper half knows the row, the lower half the column. The first hand is fast; from the fourth on they hardly move on so small a grid.
 
 # %% [markdown]
 # What does that say about nearness? Take one hand, at rows $r$ and $r'$:
@@ -233,13 +233,13 @@ figures.heatmaps(fixed.T.reshape(D, 8, 8), names, inches=0.85, signed=True)
 figures.position_maps([similarity(fixed)], inches=3.2)
 
 # %% [markdown] tags=["caption"]
-# <!-- alt: Eight by eight small maps. Each shows a bright cross with its center at the map's own place, fading to dark away from the cross. -->
+# <!-- alt: Eight by eight small maps. Each shows a bright cross with its center at the map's own place. It is dark away from the cross, and a little lighter again far off. -->
 # **Figure 3.5.** Position similarity of the sine–cosine table. Mind the scale: the slow hands agree everywhere, so no two places are very unlike.
 
 # %% [markdown]
 # ## Learned: nobody mentions a grid {#learned}
 #
-# The paper builds nothing in. Its table starts as noise, in which place 8 has no more to do with place 0, right above it, than with place 37. If the grid matters, training has to find it.
+# The paper builds nothing in. Its table starts as noise, in which place 8 (counting patches only) has no more to do with place 0, right above it, than with place 37. If the grid matters, training has to find it.
 #
 # Does it? We need a job for which places matter. Here is one: **hide half of the patches, and guess them from the rest.** Fur continues. Whoever knows which patch is next to which guesses well.
 #
@@ -277,7 +277,7 @@ def paint(model, images, hidden):
 
 
 # %% [markdown]
-# Training: draw 32 windows, hide each patch with probability ½, and move all parameters so that the squared error on the hidden patches shrinks. The table may move ten times as fast as the rest. That saves us waiting; [chapter 6](06_cifar10.ipynb) trains without such a crutch.
+# Training: draw 32 windows, hide each patch with probability ½, and move all parameters so that the squared error on the hidden patches shrinks. The table's learning rate is ten times that of the rest. That saves us waiting; [chapter 6](06_cifar10.ipynb) trains without such a crutch.
 #
 # We train three times: with a learned table, with the fixed one, and with none.
 
@@ -327,7 +327,7 @@ for kind, (_, losses) in trained.items():
 figures.lines(series, x="step", y="squared error / $\\sigma^2$", width=6, height=3.2)
 
 # %% [markdown] tags=["caption"]
-# <!-- alt: Three falling curves of error over 300 steps, and a level line named average. The curve named none falls to the line and stays there. The curve sincos leaves it first and ends lowest. The curve learned follows none for a third of the way, then breaks away downward too. -->
+# <!-- alt: Three falling curves of error over 300 steps, and a level line named average. The curve named none falls to just above the line and stays about there. The curve sincos leaves it first and ends lowest. The curve learned follows none for a third of the way, then turns downward too. -->
 # **Figure 3.6.** Error on the hidden patches (mean of 20 steps). The error is in units of the portrait's variance $\sigma^2$, so 1 is what a flat gray guess costs.
 
 # %% [markdown]
@@ -346,7 +346,7 @@ pictures = [unpatchify(s, 2, (16, 16))[i] * std + mean for i in range(3) for s i
 figures.images(pictures, ["hidden", "none", "learned", "$x$"] * 3, columns=4, inches=1.4)
 
 # %% [markdown] tags=["caption"]
-# <!-- alt: Three rows of four small pictures of fur. First half of the patches are gray, then filled with wrong dull spots, then filled so that the fur continues, last the true picture. -->
+# <!-- alt: Three rows of four small pictures of fur. First half of the patches are gray, then all filled with one color, then filled so that the fur continues, last the true picture. -->
 # **Figure 3.7.** What the model gets, what it paints without positions and with learned ones, and the truth. Without positions, one color fills all holes of an image; with them, light and dark go where they belong.
 
 # %% [markdown]
@@ -394,7 +394,7 @@ print(tuple(learned.shape), tuple(grown.shape), torch.equal(learned[0], grown[0]
 # $$\underbrace{j\,\frac{n - 1}{m - 1}}_{\text{corners aligned}} \qquad\qquad \underbrace{\left(j + \tfrac12\right)\frac{n}{m} - \tfrac12}_{\text{image edges aligned}}$$
 
 # %% [markdown]
-# The first puts the first new place on the first old one, and the last on the last. The second asks where the middle of the patch truly is in the image. When a grid grows, its first patch then lies *outside* the first old one, and the border's value is repeated there.
+# The first puts the first new place on the first old one, and the last on the last. The second asks where the middle of the patch truly is in the image. When a grid grows, the middle of its first patch then lies *outside* that of the first old one, and the border's value is repeated there.
 
 # %%
 n, m = 8, 12
@@ -423,7 +423,7 @@ figures.heatmaps(maps, ["8 × 8", *tables], inches=1.5, signed=True)
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: One coarse map of 8 by 8 cells in orange and blue, then four finer maps of 12 by 12 cells that show the same blots, hard to tell from each other. -->
-# **Figure 3.9.** The most lively channel of the learned table, and the same channel on $12 \times 12$ places in the four conventions.
+# **Figure 3.9.** The channel of the learned table that varies most, and the same channel on $12 \times 12$ places in the four conventions.
 
 # %% [markdown]
 # They look alike. How alike are they? We take the difference of two conventions, entry by entry, in units of the table's standard deviation, and print its root mean square and its maximum. We do so for the learned table and for one of plain noise.
@@ -450,12 +450,12 @@ figures.heatmaps(maps, pairs, inches=1.7, bar=True)
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Four maps of 12 by 12 cells. The first is moderately bright all over and dark in its four corners. The second is brighter. The third has a dark middle and a bright frame just inside the border. The fourth is dark everywhere. -->
-# **Figure 3.10.** Where the conventions differ on the learned table (root mean square over the channels, in standard deviations). scipy and torchvision share the alignment, so their corners agree. torchvision and timm differ in it: they agree in the middle, and drift apart towards the border.
+# **Figure 3.10.** Where the conventions differ on the learned table (root mean square over the channels, in standard deviations). scipy and torchvision share the alignment, so their corners agree. torchvision and timm differ in it: they agree best in the middle, and differ most just inside the border.
 
 # %% [markdown]
 # Noise suffers more than a learned table: a smooth image can be resized in many ways with nearly one result. In noise, the worst entry is off by about a whole standard deviation; in the learned table, by somewhat more than half. A typical entry is off by a tenth there.
 #
-# That is small, but it isn't rounding. Who loads somebody's weights and looks at larger images should resize as that somebody did. (The last row is a surprise: nothing shrinks, so antialiasing has nothing to do. But PyTorch's antialiased filter is another cubic.)
+# That is small, but it isn't rounding. Who loads somebody's weights and looks at larger images should resize as that somebody did. (The last row of the table of differences is a surprise: nothing shrinks, so antialiasing has nothing to do. But PyTorch's antialiased filter is another cubic.)
 #
 # A sine–cosine table needs none of this. Ask the formula for the new grid.
 
@@ -480,7 +480,7 @@ from vitlit.reveal import reveal
 reveal(ClassToken)
 
 # %% [markdown]
-# It starts from zeros, as in the paper's code. At first, the row of positions added to it is all that it says.
+# It starts as all zeros, as in the paper's code. At first, the row of positions added to it is all that it says.
 
 # %% tags=["reveal"]
 reveal(ClassToken.__init__)

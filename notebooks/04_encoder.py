@@ -42,7 +42,7 @@ figures.pipeline("encoder")
 # %% [markdown]
 # Our tokens are Chelsea's patches, nothing more: 144 patches of $8 \times 8$ pixels, so each token is a vector of $d = 192$ numbers.
 #
-# From each number we subtract its mean over all patches. Now a token says how its patch differs from the average patch.
+# From each number we subtract its mean over all patches, and divide everything by one standard deviation. Now a token says how its patch differs from the average patch.
 
 # %%
 import torch
@@ -60,7 +60,7 @@ tokens.shape
 #
 # $$q \cdot k = \sum_{i=1}^{d} q_i k_i .$$
 #
-# It is large where two vectors point the same way, near 0 where they have nothing in common, negative where they are opposites. Divided by $d$ it is a mean over the 192 numbers, the **score** of a patch.
+# It is large where two vectors point the same way, near 0 where they have nothing in common, negative where they are opposites. Divided by $d$ it is the mean of the 192 products, the **score** of a patch.
 
 # %%
 query = tokens[52]
@@ -154,7 +154,7 @@ figures.lines(series, x="d", y="", logx=True, base=2, width=5.2)
 # **Figure 4.4.** Softmax over 64 keys: the largest weight (mean of 200 queries) and the size of the derivative (median). Unscaled, at $d = 1024$ one key takes nearly all, and for a typical query the derivative is gone. Scaled, $d$ makes no difference.
 
 # %% [markdown]
-# So the scores are divided by $\sqrt{d}$. This is **scaled dot-product attention**, for all tokens at once:
+# So the scores are divided by $\sqrt{d}$. This is **scaled dot-product attention**, for all tokens at once, with a row for each in $q$, $k$ and $v$:
 #
 # $$A = \operatorname{softmax}\!\left(\frac{q\,k^\top}{\sqrt{d}}\right), \qquad \text{output} = A\,v$$
 #
@@ -177,7 +177,7 @@ output.shape, A.shape
 #
 # One softmax makes one mixture. But a token may have several questions: what is like me, what is near me, where is the eye? So we cut the width $D$ into $h$ parts of $d = D/h$ numbers, and each part is a lookup of its own, a **head**.
 #
-# Here are three made by hand, with queries equal to keys. All are linear in a token's pixels and position, as learned heads would be:
+# Here are three made by hand, with queries equal to keys. All are made of a token's pixels or of its position embedding by a linear map, as learned ones would be:
 #
 # - $d = 1$: the brightness,
 # - $d = 3$: the color, with the brightness taken out,
@@ -253,7 +253,7 @@ reveal(SelfAttention)
 #
 # Then the two maps. The initialization is the paper's code: **Xavier uniform**, a variance of $2 / (n_\text{in} + n_\text{out})$. It is drawn for $W_q$, $W_k$, $W_v$ separately (`chunk(3)`), so each counts as a map from $D$ to $D$. Drawn as one map from $D$ to $3D$ they would be smaller, with half the variance.
 #
-# **Dropout** sets a part of the results to 0 while training. It is off unless asked for.
+# **Dropout** sets a random part of the results to 0 while training. It is off unless asked for.
 
 # %% tags=["reveal"]
 reveal(SelfAttention.__init__)
@@ -375,7 +375,7 @@ maps = [weights[0, asks].reshape(4, 4) for _, weights in (before, after)]
 figures.lookup(picture, asks, maps, top=0.8, inches=1.9)
 
 # %% [markdown] tags=["caption"]
-# <!-- alt: Left, a board of four by four colored tiles, half of them with a white quarter on black, half with gray noise in the middle; a blue one with noise is framed. Middle, the board in even gray. Right, the same with one yellow tile, the other blue one. -->
+# <!-- alt: Left, a board of four by four colored tiles, half of them with a white quarter on black, half with gray noise in the middle; a blue one with noise is framed. Middle, the board faded to gray under a faint and even yellow. Right, the gray board with one bright yellow tile, the other blue one. -->
 # **Figure 4.6.** The board, and where the framed tile looks before and after training. Full yellow is a weight of 0.8 or more.
 
 # %%
@@ -437,11 +437,11 @@ names = ["SelfAttention", "MLP"]
 figures.heatmaps(both, names, inches=1.9, shared=False)
 
 # %% [markdown] tags=["caption"]
-# <!-- alt: Two 8 by 8 matrices. That of SelfAttention has light and middle tones everywhere. That of the MLP has colors on the diagonal only and is dark elsewhere. -->
+# <!-- alt: Two 8 by 8 matrices. That of SelfAttention has colors of many shades nearly everywhere, the brightest on the diagonal. That of the MLP has colors on the diagonal only and is dark elsewhere. -->
 # **Figure 4.9.** Who hears whom: output tokens down, input tokens across. In attention everybody hears everybody. In the MLP each hears itself.
 
 # %% [markdown]
-# The class has one choice to name. The authors' code computes GELU with tanh, an approximation; torchvision and timm compute it exactly.
+# Here is the class of the MLP. It has one choice to name. The authors' code computes GELU with tanh, an approximation; torchvision and timm compute it exactly.
 
 # %% tags=["reveal"]
 reveal(MLP)
@@ -461,7 +461,7 @@ reveal(MLP.forward)
 # %% [markdown]
 # ## LayerNorm: no shouting {#norm}
 #
-# A dot product rewards vectors for being long. Some tokens are much longer than others, and nothing keeps sums of sums from growing. **LayerNorm** sets each token, by itself, to mean 0 and variance 1 over its $D$ numbers:
+# A dot product rewards vectors for being long. Some tokens are much longer vectors than others. And every block will add to them, as the next section does, with nothing to keep them from growing. **LayerNorm** sets each token, by itself, to mean 0 and variance 1 over its $D$ numbers:
 #
 # $$\operatorname{LN}(z) = \gamma \cdot \frac{z - \mu}{\sqrt{\sigma^2 + \varepsilon}} + \beta$$
 #
@@ -500,14 +500,14 @@ figures.images(pictures, ["", "z", "LN(z)"], inches=1.9)
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Three pictures of the cat: the original; one in which copies of the pupil sit in every dark place, on the forehead, the cheeks and the nose; one that is close to the original. -->
-# **Figure 4.10.** The cat, her patches mixed by attention as they are, and mixed by attention on normalized tokens. In the middle, everything dark has turned into an eye.
+# **Figure 4.10.** The cat, her patches mixed by attention as they are, and mixed by attention with queries and keys normalized. In the middle, everything dark has turned into an eye.
 
 # %% [markdown]
 # ## Residuals, and where the norm goes {#residual}
 #
 # An encoder is a stack of blocks, each an attention and an MLP. Two more decisions make it trainable. Each of the two is called a **branch**. The first decision: a branch does not replace the tokens, its result is *added* to them. That is the **residual connection**. A branch with nothing to say returns zero, and the tokens pass unharmed.
 #
-# The second decision: where to normalize. The first Transformer did it after the sum (**post-norm**). ViT does it before the branch (**pre-norm**), and nothing ever touches the sum itself:
+# The second decision: where to normalize. The first Transformer did it after the sum (**post-norm**). ViT does it before the branch (**pre-norm**), and no block ever touches the sum itself:
 #
 # $$z' = z + \operatorname{Attention}(\operatorname{LN}(z)), \qquad z'' = z' + \operatorname{MLP}(\operatorname{LN}(z'))$$
 
@@ -567,7 +567,7 @@ series = {name: (blocks, alike) for name, (alike, *_) in results.items()}
 figures.lines(series, x="ℓ", y="cos", height=2.4)
 
 # %% [markdown] tags=["caption"]
-# <!-- alt: Three curves over 24 blocks. Without a residual the cosine is at 1 from the third block on. Post-norm gets there around the twelfth. Pre-norm rises slowly and stays below 0.9. -->
+# <!-- alt: Three curves over 24 blocks. Without a residual the cosine is at 1 from the third block on. Post-norm is at 1 around the twelfth. Pre-norm rises slowly and stays below 0.9. -->
 # **Figure 4.11.** How alike the tokens of an image are after each block, $\ell = 1, \dots, 24$, at the start of training: pre-norm, post-norm, and without the sum ($f$ stands for either branch). Attention begins near an average, and averaging makes alike.
 
 # %% [markdown]
@@ -575,14 +575,14 @@ figures.lines(series, x="ℓ", y="cos", height=2.4)
 #
 # With post-norm it fades more slowly. Each norm shrinks the sum back to size 1, and with it what is left of the old tokens. With pre-norm the sum may grow. Each branch then weighs less than the one before, and the differences survive.
 #
-# This is a look at the start of training and at two of the matrices, no more. Post-norm models can be trained; they want a careful warm-up. [Xiong et al. (2020)](../docs/bibliography.md#xiong2020) find the reason in the gradients near the output.
+# This is a look at the start of training and at two of the matrices, no more. Post-norm models can be trained; they want a careful warm-up, a learning rate that starts small and rises slowly. [Xiong et al. (2020)](../docs/bibliography.md#xiong2020) find the reason in the gradients near the output.
 
 # %%
 series = {name: (blocks, gradients) for name, (_, gradients, _) in results.items()}
 figures.lines(series, x="ℓ", y="‖∂/∂W‖", logy=True, height=2.6)
 
 # %% [markdown] tags=["caption"]
-# <!-- alt: Three falling curves on a logarithmic axis. Pre-norm falls gently, by less than two powers of ten over 24 blocks. Post-norm falls by five powers of ten. Without a residual the curve plunges within three blocks. -->
+# <!-- alt: Three falling curves on a logarithmic axis. Pre-norm falls gently, by less than two powers of ten over 24 blocks. Post-norm falls by five powers of ten. Without a residual the curve plunges from the third block on, and lies on the floor from the sixth. -->
 # **Figure 4.12.** The gradient of $W_q$ and $W_k$ in each block, at the start of training.
 
 # %% [markdown]
@@ -673,7 +673,7 @@ names = ["", "ℓ = 1", "ℓ = 3", "ℓ = 6"]
 figures.lookup(cat, 52, chosen, names, top=0.05, inches=1.45)
 
 # %% [markdown] tags=["caption"]
-# <!-- alt: Four pictures of the cat. In the first a frame lies on a pupil. In the other three, for blocks 1, 3 and 6, a faint yellow is scattered over the whole gray picture. -->
+# <!-- alt: Four pictures of the cat. In the first a frame lies on a pupil. In the other three, for blocks 1, 3 and 6, yellow patches, faint and strong, are scattered over the whole gray picture. -->
 # **Figure 4.13.** One head of a fresh encoder, in three of its blocks. Full yellow is 0.05 again. There is a little from everywhere, and nothing of eyes.
 
 # %% [markdown]
@@ -855,7 +855,7 @@ check_skip(skip)
 # %% [markdown]
 # ## In the paper {#paper}
 #
-# Section 3.1 of [Dosovitskiy et al. (2020)](../docs/bibliography.md#dosovitskiy2020) describes the encoder in a few lines. Equations 2 and 3 are the block, and equation 4 has the last norm. Appendix A spells out attention: equation 5 makes queries, keys and values, 6 is the softmax with its $\sqrt{D_h}$ (our $d$), 7 mixes the values, 8 joins the heads. Table 1 lists widths, heads and MLP sizes: $D_h = 64$ but in ViT-Huge, and the MLP is $4D$ wide throughout. Appendix B.1 says where dropout goes.
+# Section 3.1 of [Dosovitskiy et al. (2020)](../docs/bibliography.md#dosovitskiy2020) describes the encoder in a few lines. Equations 2 and 3 are the block, and equation 4 has the last norm. Appendix A spells out attention: equation 5 makes queries, keys and values, 6 divides the scores by $\sqrt{D_h}$ (our $d$) before the softmax, 7 mixes the values, 8 joins the heads. Table 1 lists widths, heads and MLP sizes: $D_h = 64$ but in ViT-Huge, and the MLP is $4D$ wide throughout. Appendix B.1 says where dropout goes.
 #
 # Little of it is ViT's own, and that was the point: take a standard Transformer and change as little as possible. Attention with heads and the $\sqrt{d}$ is [Vaswani et al. (2017)](../docs/bibliography.md#vaswani2017), the sum [He et al. (2016)](../docs/bibliography.md#he2016), the norm [Ba et al. (2016)](../docs/bibliography.md#ba2016), GELU [Hendrycks and Gimpel (2016)](../docs/bibliography.md#hendrycks2016), stochastic depth, which the paper does not use, [Huang et al. (2016)](../docs/bibliography.md#huang2016). That attention without residuals makes tokens alike is proved in [Dong et al. (2021)](../docs/bibliography.md#dong2021).
 #

@@ -37,7 +37,7 @@ figures.pipeline("head")
 # %% [markdown]
 # ## The row so far {#row}
 #
-# Chapters 2 to 4 left us with five modules. Here they stand in a row, small: width $D = 96$, $L = 6$ blocks, $h = 3$ heads. Chelsea has $96 \times 96$ pixels between $-1$ and $1$, cut with $P = 8$. That makes $N = 144$ patches and, with the class token, $T = 145$ tokens.
+# Chapters 2 to 4 left us with five modules. Here they stand in a row, small: width $D = 96$, $L = 6$ blocks, $h = 3$ attention heads. Chelsea has $96 \times 96$ pixels between $-1$ and $1$, cut with $P = 8$. That makes $N = 144$ patches and, with the class token, $T = 145$ tokens.
 #
 # The weights are untrained. For now we ask what *can* reach the answer, not what does.
 
@@ -122,7 +122,7 @@ for name, of in (("z⁰", maps[:3]), ("mean", maps[3:])):
 # %% [markdown]
 # Without a block the class token is the same vector for every picture in the world. All it will ever know, it learns by attention. One block is enough to reach every patch.
 #
-# The mean sees every patch from the start. Without a block, though, it sees a bag of them: no patch knows of another. With blocks, the two maps have the same scale.
+# The mean sees every patch from the start. Without a block, though, it sees a bag of them: no patch knows of another. With blocks, it moves about as far as the class token does.
 #
 # Which one to read is a matter of taste, and of tuning. The paper reads the class token. A model that reads the mean needs no class token at all, and ours then leaves it out: all its tokens are patches.
 
@@ -131,13 +131,13 @@ labels = [f"${y}$,  $L = {depth}$" for y in (r"z^0", r"\bar z") for depth in dep
 figures.heatmaps(maps, labels, columns=3, inches=1.35, bar=True)
 
 # %% [markdown] tags=["caption"]
-# <!-- alt: Two rows of three maps of twelve by twelve squares. The first map of the upper row is uniformly dark. All other maps show squares of different brightness. -->
+# <!-- alt: Two rows of three maps of twelve by twelve squares. The first map of the upper row is uniformly dark, and the first of the lower row nearly so. The other maps show squares of different brightness. -->
 # **Figure 5.2.** How far the answer moves when one patch is erased. Upper row: the class token $z^0$. Lower row: the patches' mean $\bar z$. Without a block, the class token has seen nothing.
 
 # %% [markdown]
 # ## From a vector to classes {#classes}
 #
-# The **linear head** gives every class a weight vector and a bias. A class's score is a dot product with $y$:
+# The **linear head** gives every class a weight vector and a bias. A class's score is the dot product of its vector with $y$, plus the bias:
 #
 # $$s = y\,W^\top + b, \qquad W \in \mathbb{R}^{K \times D}$$
 #
@@ -179,7 +179,7 @@ for c in range(3):
 #
 # $$s = \phi(y\,V^\top + a)\,W^\top + b$$
 #
-# The paper uses it for pre-training, and swaps it for the linear head when fine-tuning.
+# The paper uses it for **pre-training** (on much data, first), and swaps it for the linear head when **fine-tuning** (on the data that one cares about).
 
 
 # %%
@@ -247,7 +247,7 @@ for step in range(4):
 # %% [markdown]
 # ## The heads in the module {#heads}
 #
-# `vitlit.heads` holds the same three things.
+# `vitlit.heads` holds the three things of this chapter: reading, the linear head and the MLP head.
 
 # %%
 from vitlit.heads import LinearHead, MLPHead, pool
@@ -313,13 +313,13 @@ from vitlit.config import SIZES, ViTConfig
 from vitlit.vit import Keep, VisionTransformer
 
 # %% [markdown]
-# Everything that can be chosen about a model stands in one place. `ViTConfig` is frozen: it describes a model and travels with its weights.
+# Everything that can be chosen about a model stands in one place. `ViTConfig` cannot be changed once it is built: it describes a model and travels with its weights.
 
 # %% tags=["reveal"]
 reveal(ViTConfig)
 
 # %% [markdown]
-# Nobody types all of that. Sizes have names: letter, slash, patch size. `ViTConfig.named("B/16")` is Base with $P = 16$. Base, Large and Huge are the paper's; Tiny and Small come from [DeiT](../docs/bibliography.md#touvron2021); the four small ones are ours, for pictures of 32 pixels. An attention head is 64 numbers wide from Ti to L, and 80 in H.
+# Nobody types all of that. Sizes have names: letter, slash, patch size. `ViTConfig.named("B/16")` is Base with $P = 16$. Base, Large and Huge are the paper's; Tiny and Small come from [DeiT](../docs/bibliography.md#touvron2021); the last four in the table are ours, for pictures of 32 pixels. An attention head is 64 numbers wide from Ti to L, and 80 in H.
 
 # %%
 print("        D   L   h   MLP  D/h")
@@ -397,7 +397,7 @@ for head in ("linear", "mlp"):
 reveal(VisionTransformer.watch)
 
 # %% [markdown]
-# `stages` is the list of places. The patches are what the projection reads, and the vector $y$ is what the head reads; the rest are outputs.
+# `stages` is the list of places. The patches are what the projection reads, and the vector $y$ is what the head reads. Of attention the weights are kept, of the rest the outputs.
 
 # %% tags=["reveal"]
 reveal(VisionTransformer.stages)
@@ -463,7 +463,7 @@ for name in ("attention_1", "attention_6"):
     print(f"{name}   T·min {weights.min():.2f}   T·max {weights.max():.2f}")
 
 # %% [markdown]
-# Nothing here is knowledge yet.
+# In the maps below nothing is knowledge yet.
 
 # %% tags=["figure"]
 maps, labels = [], [""]
@@ -554,7 +554,7 @@ figures.bars(millions, x="parameters / 10⁶", lit=["head"])
 # **Figure 5.6.** Where the parameters of ViT-B/16 are. The part that this chapter is about is the short bar at the bottom.
 
 # %% [markdown]
-# The three sizes of the paper, beside torchvision's. Ours and torchvision's are equal to the last digit.
+# The three sizes of the paper: our parameters, beside torchvision's. They are equal to the last digit.
 
 # %%
 from torchvision import models
@@ -574,7 +574,7 @@ for name, (build, _) in theirs.items():
     assert count(ours[name]) == count(reference)
 
 # %% [markdown]
-# And this is what the paper prints, in millions. Other people's figures stand in one file, each with its source.
+# And here is what the paper prints, in millions. Other people's figures stand in one file, each with its source.
 #
 # H fits. B and L do not: ours round to 87 and 304, where the paper has 86 and 307.
 
@@ -589,7 +589,7 @@ for name, row in paper.items():
     print(f"{name}{row['value']:>5}   {row['source']}")
 
 # %% [markdown]
-# The paper's table names neither the patch size nor the head that it counts. So try. Each size comes with the patch sizes that the paper uses, and with
+# The paper's table names neither the patch size nor the head that it counts. So try. Each size comes with the patch sizes that the paper uses, and in turn with
 #
 # - no head (—),
 # - a linear head for ImageNet's 1,000 classes,
@@ -625,7 +625,7 @@ for name in ("B/16", "B/32", "L/16", "L/32", "H/14"):
 #
 # $$\text{FLOPs} = 2\,\big(\underbrace{N\,CP^2 D}_{\text{embedding}} + L\,(\underbrace{12\,TD^2}_{\text{linear maps}} + \underbrace{2\,T^2D}_{\text{attention}}) + \underbrace{DK}_{\text{head}}\big)$$
 #
-# without norms, softmax and GELU. `torch` counts what really runs, also on the `meta` device. torchvision publishes its own figure with its weights, `_ops`: it counts a multiplication with its addition as one.
+# without norms, softmax and GELU. `torch` counts the operations that a forward pass calls, on the `meta` device too. torchvision publishes its own figure with its weights, `_ops`: it counts a multiplication with its addition as one.
 
 # %%
 from torch.utils.flop_counter import FlopCounterMode
@@ -680,7 +680,7 @@ print(f"{16 * T * D + (h + 4) * T:>12,}")
 print(f"{h * T**2:>12,}")
 
 # %% [markdown]
-# In megabytes, for $p$ parameters: the weights, the weights in training, and what the blocks keep for one picture. The last column is the batch $B$ from which the pictures need more than the weights with all their company. For most batches, then, it is the pictures that fill the GPU.
+# In megabytes, for $p$ parameters: the weights, the weights in training, and what the blocks keep for one picture. The last column is the batch $B$ from which the pictures need more than the weights with their gradients and means. For most batches, then, it is the pictures that fill the GPU.
 
 # %%
 print("         4p      16p   4·L·(16TD + (h+4)T)     B")
@@ -693,7 +693,7 @@ for name, whole in ours.items():
 # %% [markdown]
 # ## Receipt {#receipt}
 #
-# The whole model against torchvision's, with a linear head and with an MLP head. Every parameter is random, class token, head and norms included; it is copied from one to the other and the copy is strict. Then logits are compared, and the gradients of a randomly weighted sum of them: for every pixel and every parameter.
+# The whole model against torchvision's, with a linear head and with an MLP head. Every parameter is random, class token, head and norms included; it is copied from one to the other, and one left over on either side is an error. Then logits are compared, and the gradients of a randomly weighted sum of them: for every pixel and every parameter.
 
 # %%
 from functools import partial
@@ -721,7 +721,7 @@ compare_models(
 )
 
 # %% [markdown]
-# And against timm's, which was written by other people. It takes oblong pictures, so it gets one: swapped axes would show.
+# And against timm's, which was written by other people. It takes oblong pictures, so it gets some: swapped axes would show.
 
 # %%
 import timm
@@ -808,7 +808,7 @@ def vit(images, weights, P, heads, depth):
 
 
 # %% [markdown]
-# The last receipt: your model in functions, the module's weights, the same logits and the same gradients for every parameter.
+# The last receipt: our model in functions, given the module's weights, has the same logits and the same gradients for every parameter.
 
 # %%
 module = randomize_(VisionTransformer(ViTConfig(image_size=(32, 48), **small)))
@@ -879,6 +879,6 @@ check_gradient(gradient)
 # %% [markdown]
 # ## In the paper {#paper}
 #
-# Section 3.1 of [Dosovitskiy et al. (2020)](../docs/bibliography.md#dosovitskiy2020) reads the class token in equation 4, $y = \mathrm{LN}(z_L^0)$, and names the two heads. Section 3.2 swaps the head for one that starts from zero. Table 1 has the sizes. Appendix D.3 compares the class token with the mean of the patches, and finds both equally good, given a learning rate of its own each.
+# Section 3.1 of [Dosovitskiy et al. (2020)](../docs/bibliography.md#dosovitskiy2020) reads the class token in equation 4, $y = \mathrm{LN}(z_L^0)$, and names the two heads. Section 3.2 swaps the head for one filled with zeros. Table 1 has the sizes. Appendix D.3 compares the class token with the mean of the patches, and finds both equally good, given a learning rate of its own each.
 #
 # The model is complete, and it knows nothing. Next, [chapter 6](06_cifar10.ipynb) trains it.

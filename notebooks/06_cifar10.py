@@ -38,7 +38,7 @@ figures.pipeline("all")
 #
 # CIFAR-10 holds 60,000 color pictures of $32 \times 32$ pixels in ten classes, 5,000 a class for training and 1,000 for testing.
 #
-# `data.load` finds them where the variable `VITLIT_DATA` points: an image folder or an archive of one. Without it, the official archive is downloaded once (163 MB) and checked. Nothing stands in for the real pictures unless you ask for it by name, so the first line of the output says what was loaded.
+# `data.load` finds them where the environment variable `VITLIT_DATA` points: an image folder or an archive of one. Without it, the official archive is downloaded once (163 MB) and checked. Nothing stands in for the real pictures unless you ask for it by name, and the first line of the output says what was loaded.
 
 # %%
 import torch
@@ -179,7 +179,7 @@ figures.images(crop_and_flip(one, shifts, flips, pad), columns=8, inches=0.9)
 # **Figure 6.4.** One picture, eight ways. Where the crop reaches over the edge, the picture is continued like in a mirror.
 
 # %% [markdown]
-# Moving and mirroring is enough for a run of minutes. A run of hours sees every picture hundreds of times, and begins to know them by heart. Then more has to change. `distort` turns, shears or brightens a batch, or leaves it fewer shades, each picture in its own way. What a picture does not get has strength zero, and strength zero changes nothing. So all operations can run on all pictures at once.
+# Moving and mirroring is enough for a run of minutes. A run of hours sees every picture hundreds of times, and begins to know them by heart. Then more has to change. `distort` turns and shears the pictures of a batch, changes their brightness, leaves them fewer shades and more, each picture in its own way. What a picture does not get has strength zero, and strength zero changes nothing. So all operations can run on all pictures at once.
 
 # %% tags=["reveal"]
 reveal(distort)
@@ -191,7 +191,7 @@ reveal(distort)
 reveal(mix)
 
 # %% [markdown]
-# Eight pictures go through all of it. The numbers below say how much of its own class a picture keeps.
+# Eight pictures are distorted, some get a box of plain color laid over a part, and some are mixed. The numbers below say how much of its own class a picture keeps.
 
 # %%
 eight = pictures.train_images[chosen[2:10]]
@@ -213,7 +213,7 @@ figures.images(
 # %% [markdown]
 # ## The recipe {#recipe}
 #
-# Five ingredients make up the recipe of the longer runs. First, the **learning rate**. The first steps are small, because the gradients of a fresh Transformer say little. Then the rate falls along half a cosine, so that the end is a settling down.
+# Five ingredients make up the recipe of the longer runs. First, the **learning rate**. The first steps are small (**warm-up**), because the gradients of a fresh Transformer say little. Then the rate falls along half a cosine, so that the end is a settling down.
 
 # %% tags=["reveal"]
 reveal(rate_at)
@@ -231,7 +231,7 @@ figures.lines({"AdamW": (steps, curve)}, "step", "learning rate", height=2.2)
 # **Figure 6.6.** The learning rate over a run of 1,000 steps.
 
 # %% [markdown]
-# Second, **two optimizers**. AdamW moves every weight on its own scale. It takes the vectors, the embedding and the head. Weight decay pulls matrices towards zero; biases and norm gains are left alone, since they have no size that could run away with others'.
+# Second, **two optimizers**. AdamW moves every weight on its own scale. It takes the vectors, the embedding and the head. Weight decay pulls matrices towards zero; biases and norm gains are left alone, as is usual: they are few, and a gain pulled to zero would silence its layer.
 #
 # **Muon** takes the matrices inside the blocks. It treats a matrix as what it is: a map from one space to another.
 
@@ -259,7 +259,7 @@ ranks = range(1, len(gradient[0]) + 1)
 figures.lines({n: (ranks, v) for n, v in values.items()}, "rank", "singular value", logy=True)
 
 # %% [markdown] tags=["caption"]
-# <!-- alt: Two curves of singular values by rank on a logarithmic axis. The gradient's falls by orders of magnitude; the orthogonalized one stays near 1. -->
+# <!-- alt: Two curves of singular values by rank on a logarithmic axis. The gradient's falls by orders of magnitude; the orthogonalized one stays near 1 and drops only at the end. -->
 # **Figure 6.7.** Singular values of one gradient, as it is and after Muon. The weak directions get their say.
 
 # %% [markdown]
@@ -275,7 +275,7 @@ reveal(mimetic_)
 reveal(biased_identity)
 
 # %% [markdown]
-# The bias is easy to see. The product of the two factors is bright along its diagonal.
+# The bias is easy to see. The product of the two factors stands out along its diagonal.
 
 # %%
 torch.manual_seed(0)
@@ -366,7 +366,7 @@ print(f"{'processor':<14}{full.environment['processor']:>24}")
 figures.curves([full])
 
 # %% [markdown] tags=["caption"]
-# <!-- alt: Two panels over the epochs of the run. Left, the training loss falls, with a step down near the end; right, the test accuracy rises and flattens. -->
+# <!-- alt: Two panels over the epochs of the run. Left, the training loss falls, with a step down after about three quarters; right, the test accuracy rises and flattens. -->
 # **Figure 6.10.** The run, epoch by epoch. The step is where all patches come back. The record holds the same numbers as a table, `metrics.csv`.
 
 # %% [markdown]
@@ -394,7 +394,7 @@ print(f"{statistics.mean(seeds):.2f} % ± {spread:.2f} %   {len(seeds)}")
 # %% [markdown]
 # ## What each ingredient is worth {#ingredients}
 #
-# Which trick mattered? Change one thing, keep everything else, and train again. The preset `ablation` is a small model and one epoch, so that it can be run often: each change with three seeds, each compared with the unchanged run of the same seed. `vitlit ablate` repeats them all.
+# Which trick mattered? Change one thing, keep everything else, and train again. The preset `ablation` is a small model and one epoch, so that it can be run often: each change with three seeds, each compared with the unchanged run of the same seed. `vitlit ablate` repeats them all. The first number is the accuracy without a change. Then come each change, the difference and its spread, and the time as a multiple of that without a change.
 
 # %%
 effects = records.effects([run for run in found if run.summary["preset"] == "ablation"])
@@ -408,10 +408,10 @@ figures.ablations(effects)
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: A chart with a row for every change, from the most harmful to the most useful: a marker at the mean difference in accuracy, a bar for its spread and a dot for each seed. Some markers are hollow and gray. -->
-# **Figure 6.11.** The accuracy that a change costs or brings, in percentage points. A dot is a seed, the marker their mean, the bar its spread. Hollow and gray: no measurable effect.
+# **Figure 6.11.** The accuracy that a change costs or brings, in percentage points. A dot is a seed, the marker their mean, the bar its spread, but never less than the median spread of all changes. The gray band: how far the unchanged runs scatter. Hollow and gray: no measurable effect.
 
 # %% [markdown]
-# Three parts carry the run: the optimizer, small patches, and positions. A good start comes next. Shuffling the patches of all pictures in one and the same way costs less than taking the positions away: an order that is always the same can be learned. But the sines and cosines that the positions begin with describe a grid, and that is lost.
+# Three parts carry the run: the optimizer, small patches, and positions. A good start is worth nearly as much as positions. Shuffling the patches of all pictures in one and the same way costs less than taking the positions away: an order that is always the same can be learned. But the sines and cosines that the positions begin with describe a grid, and that is lost.
 #
 # Weight decay, warm-up and augmentation show no measurable effect. Weight decay and augmentation guard against learning by heart, and in one epoch no picture is seen twice. Warm-up guards against a shaky start, which this small model does not seem to have. The MLP head and the class token even cost a little here. And smaller patches help, at almost four times the price. So a table like this holds for its budget, not for all. That is the reason to make your own.
 
@@ -430,7 +430,7 @@ if trained.trained_on == pictures.title:
     print(round(result.accuracy * n), "/", n)
 
 # %% [markdown]
-# The confusion matrix counts, for each true class, what the model said. The record keeps it. Animals are taken for animals, vehicles for vehicles. Most often confused are cat and dog.
+# The confusion matrix counts, for each true class, what the model said. The record keeps it. Where it errs, animals are mostly taken for other animals, vehicles for other vehicles. Most often confused are cat and dog.
 
 # %%
 figures.confusion(full.summary["confusion"], trained.classes)
@@ -476,7 +476,7 @@ for k in chances.topk(3).indices:
 #
 # A convolution is built with two facts inside: neighbors belong together, and a thing stays what it is when it moves. They are called its **inductive bias**. A ViT has little of either: inside a patch pixels are neighbors, and all patches share one map. Beyond that, the patches are a list to it. That the list came from a grid, it must find out from the pictures.
 #
-# Two ingredients of the recipe hand it a part of that: positions that begin as sines and cosines, and heads that begin by comparing like with like. Augmentation repeats the second fact until it is believed. The rest must come from the pictures.
+# The better start of the recipe hands it a part of that, in two ways: positions that begin as sines and cosines, and heads that begin by comparing like with like. Augmentation repeats the second fact until it is believed. The rest must come from the pictures.
 #
 # The record holds the position embeddings before training and after every epoch. Here is, for nine places of the grid, how similar their position is to all others: above at the start, below at the end. The mean position is subtracted first, since all share it.
 
@@ -498,7 +498,7 @@ maps = similarity(tables[0]) + similarity(tables[-1])
 figures.heatmaps(maps, columns=9, inches=0.8, signed=True)
 
 # %% [markdown] tags=["caption"]
-# <!-- alt: Two rows of nine small maps, one map a place. In the upper row each map has a smooth bright spot around its own place. In the lower row the spots are still there, with rougher edges. -->
+# <!-- alt: Two rows of nine small maps, one map a place. In the upper row each map has a smooth orange spot around its own place. In the lower row the spots are still there, with rougher edges, and many are stretched sideways. -->
 # **Figure 6.14.** Similarity of nine positions with all others, before and after training. The grid was given; training kept it and bent it.
 
 # %% [markdown]

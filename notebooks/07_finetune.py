@@ -37,7 +37,7 @@ figures.pipeline("positions")
 # %% [markdown]
 # ## A trained model {#trained}
 #
-# We take the run `cpu-seed0` of [chapter 6](06_cifar10.ipynb): ten minutes of training, weights included. It was trained at 32 pixels, under the MLP head. In the paper's words it is *pre-trained*.
+# We take the run `cpu-seed0` of [chapter 6](06_cifar10.ipynb): not quite ten minutes of training, weights included. It was trained at 32 pixels, under the MLP head. In the paper's words it is *pre-trained*.
 
 # %%
 import torch
@@ -182,8 +182,8 @@ maps += [similarity(table, (12, 12), (6, 3)) for table in tables.values()]
 figures.heatmaps(maps, ["8 × 8", *kinds], inches=1.5, signed=True)
 
 # %% [markdown] tags=["caption"]
-# <!-- alt: Five maps of similarity. The first, of 8 by 8 cells, has a bright spot around one place. The second shows the same spot, smooth, on 12 by 12 cells. The third shows it in blocks of cells that are alike. The fourth is pale noise with a single bright cell, the last is loud noise. -->
-# **Figure 7.3.** The place in row 4 and column 2 of the trained grid, counted from 0, and the same spot on $12 \times 12$ places. Interpolation keeps the map and adds places in between. Nearest gives neighbors the same row. Fresh knows no places, and shuffled knows the wrong ones.
+# <!-- alt: Five maps of similarity. The first, of 8 by 8 cells, has an orange spot around one place and is blue far from it. The second shows the same spot, smooth, on 12 by 12 cells. The third shows it in blocks of cells that are alike. The fourth is pale noise with a single dark orange cell, the last is loud noise. -->
+# **Figure 7.3.** The place in row 4 and column 2 of the grid that was trained on, counted from 0, and the same spot on $12 \times 12$ places. Interpolation keeps the map and adds places in between. Nearest gives neighbors the same row. Fresh knows no places, and shuffled knows the wrong ones.
 
 # %% [markdown]
 # Now the test, with the pre-trained head and no training at all: every tenth test picture, enlarged, under each of the four tables. At 32 pixels the grid is the old one, so interpolated and nearest are the table itself.
@@ -223,7 +223,7 @@ figures.bars(shown, "accuracy / %", lit=[f"{size[0]} interpolated" for size in s
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Eleven horizontal bars in three groups, for 32, 48 and 64 pixels. In every group interpolated is the longest, with nearest beside it, fresh is much shorter and shuffled the shortest; the groups get shorter from top to bottom. -->
-# **Figure 7.4.** Accuracy on 1,000 test pictures, without any training. Within a group only the table of positions differs.
+# **Figure 7.4.** Accuracy on 1,000 test pictures, without any further training. Within a group only the table of positions differs.
 
 # %% [markdown]
 # Four things can be read off.
@@ -253,7 +253,7 @@ for k in chances.topk(3).indices:
 figures.images([framed(wide[0] / 255)], inches=4)
 
 # %% [markdown] tags=["caption"]
-# <!-- alt: The eyes and the nose of a tabby cat in a wide strip, cut into eight rows of sixteen small squares. -->
+# <!-- alt: The eyes and the bridge of the nose of a tabby cat in a wide strip, cut into eight rows of sixteen small squares. -->
 # **Figure 7.5.** What the oblong model saw.
 
 # %% [markdown]
@@ -268,13 +268,13 @@ from vitlit.finetune import adapted
 from vitlit.reveal import reveal
 
 # %% [markdown]
-# What does not fit, it refuses: the weights decide width and depth, and no argument can change that. A state dict is all it needs. It drops the old head's entries, replaces the table, and loads the rest into a model that was built for the new grid.
+# What does not fit, it refuses: the weights decide width and depth, and no argument can change that. The rest is done on the state dict, the dictionary of all weights by name. It drops the old head's entries, replaces the table, and loads the rest into a model that was built for the new grid.
 
 # %% tags=["reveal", "wide"]
 reveal(adapted)
 
 # %% [markdown]
-# The check: the encoder is the same, to the bit. So is the vector that the head reads. Only the answer is gone.
+# The check: the encoder is the same, and so, to the bit, is the vector that the head reads. Only the answer is gone.
 
 # %%
 import math
@@ -308,8 +308,8 @@ for _ in range(30):
 figures.lines({"loss": (range(30), losses)}, "step", "loss", height=2.2)
 
 # %% [markdown] tags=["caption"]
-# <!-- alt: A falling curve that starts at 2.3 and has lost most of its height after thirty steps. -->
-# **Figure 7.6.** The loss under a head that starts from zeros. The encoder already knows the answer, so the head needs few steps to say it.
+# <!-- alt: A falling curve that starts at 2.3 and has lost about two fifths of that after thirty steps. -->
+# **Figure 7.6.** The loss under a head that starts from zeros. The encoder already knows the answer, so thirty steps take the head a good part of the way.
 
 # %% [markdown]
 # ## Equal time {#equal-time}
@@ -336,13 +336,13 @@ for name, run in runs.items():
 figures.accuracy_over_time(list(runs.values()))
 
 # %% [markdown] tags=["caption"]
-# <!-- alt: Lines of accuracy over minutes of training. The line of finetune-32 has six points and ends highest. Those of finetune-48 and finetune-48-fresh have two points each and end close together below it; finetune-64 is a single dot near them, and finetune-32-short ends early and lowest. -->
+# <!-- alt: Lines of accuracy over minutes of training. The line of finetune-32 joins six epochs and ends highest. Those of finetune-48 and finetune-48-fresh join two each and end at about the same height below it; finetune-64 is a single dot near them, and finetune-32-short ends early and lowest. -->
 # **Figure 7.7.** Test accuracy after each epoch of fine-tuning, over minutes of training on one core.
 
 # %% [markdown]
-# The verdict goes against looking closely. In the time of two epochs at 48 pixels there are six at 32, and six win. It is not the little time that they had on top: after five of them, which is less work, the run at 32 is ahead already.
+# The verdict goes against looking closely. In about the time of two epochs at 48 pixels there are six at 32, and six win. It is not the little time that they had on top: after five of them, which is less work, the run at 32 is ahead already.
 #
-# Is it the tokens' fault? No. Compare what was seen, not what it took: two epochs at 48 pixels beat two at 32, and a single one at 64 is not behind them. More tokens make more of a picture. But each pass over the pictures then costs more than two and a half times as much, or more than five times, and this model needs passes: ten minutes of pre-training have left it far from done, so the same time buys more at 32.
+# Is it the tokens' fault? No. Compare what was seen, not what it took: two epochs at 48 pixels beat two at 32. A single one at 64, half as many pictures, is not behind those two at 32 either. More tokens make more of a picture. But each pass over the pictures then costs more than two and a half times as much, or more than five times, and this model needs passes: less than ten minutes of pre-training have left it far from done, so the same time buys more at 32.
 #
 # And interpolation? Fresh positions are behind after the first epoch. After the second the two are level, within $\sigma$. An interpolated table saves the time in which positions are learned again. Here that is not much.
 #
@@ -371,7 +371,7 @@ labels = [f"{kind}, {when}" for kind in ("interpolated", "fresh") for when in ("
 figures.heatmaps(maps, labels, inches=1.6, signed=True)
 
 # %% [markdown] tags=["caption"]
-# <!-- alt: Four maps of similarity on 12 by 12 cells. The first two, interpolated at the start and at the end, show the same bright spot. The third is noise with one bright cell; in the fourth a broad bright spot has grown around the place. -->
+# <!-- alt: Four maps of similarity on 12 by 12 cells. The first two, of the interpolated table at the start and at the end, show nearly the same orange spot. The third is pale noise with one dark orange cell; in the fourth a broad orange spot has grown around the place. -->
 # **Figure 7.8.** Similarity of one place with all others, before and after fine-tuning. The interpolated table was good enough to stay as it was. The fresh one has found the neighborhood again, in two epochs.
 
 # %% [markdown]

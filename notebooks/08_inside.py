@@ -72,7 +72,7 @@ print(f"{right:.1%}")
 # %% [markdown]
 # ## Filters {#filters}
 #
-# The patch embedding holds $D$ filters of $P \times P$ pixels in three colors. A filter is a small picture, so it can be drawn: each on its own scale, gray for zero. Here are the 24 strongest.
+# The patch embedding holds $D$ filters of $P \times P$ pixels in three colors. A filter is a small picture, so it can be drawn: each on its own scale, gray for zero. Here are the 24 strongest, those of the largest norm.
 
 # %%
 filters = model.embedding.projection.weight.detach().unflatten(1, (3, P, P))
@@ -88,10 +88,10 @@ figures.images(list(drawn(strongest)), columns=12, inches=0.55)
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Two rows of twelve tiny color pictures of four by four pixels: mostly an edge or a corner between two colors, such as green above red or light beside dark purple. -->
-# **Figure 8.2.** The 24 strongest filters. Most have an edge or a corner in them, and two colors that are opposites.
+# **Figure 8.2.** The 24 strongest filters. Most have an edge or a corner in them, with opposite colors on its two sides.
 
 # %% [markdown]
-# Many of them look alike. How many different ones are there? A **principal component** is a direction in which the filters vary most, then the most of what is left, and so on. There are as many components as a patch has numbers, $3P^2 = 48$.
+# Many of them look alike. How many different ones are there? A **principal component** is a direction in which the filters vary most, then the most of what is left, and so on. There are as many components as a patch has numbers, $3P^2 = 48$. Below: how much of all variation the first few hold together.
 
 # %%
 flat = filters.flatten(1)
@@ -105,8 +105,8 @@ shown = components[:24].unflatten(1, (3, P, P))
 figures.images(list(drawn(shown)), columns=12, inches=0.55)
 
 # %% [markdown] tags=["caption"]
-# <!-- alt: Two rows of twelve small color tiles. The first are plain: stripes, one color, light above dark, light beside dark. The last are motley, every pixel another color. -->
-# **Figure 8.3.** The first 24 principal components of the filters. The strongest are simple: stripes, a plain color, light turning to dark in one direction. The weaker ones get ever finer.
+# <!-- alt: Two rows of twelve small color tiles. The first are plain: stripes, one color, one color passing into another. The last are motley, every pixel another color. -->
+# **Figure 8.3.** The first 24 principal components of the filters. The strongest are simple: stripes, a plain color, a slow change of color in one direction. The weaker ones get ever finer.
 
 # %% [markdown]
 # ## Positions {#positions}
@@ -129,8 +129,8 @@ when = [0, 1, len(history) - 1]
 figures.position_maps([similarity(history[n]) for n in when], [str(n) for n in when], inches=2.9)
 
 # %% [markdown] tags=["caption"]
-# <!-- alt: Three grids of eight by eight maps, labeled 0, 1 and 24. In the first two each map has a bright spot around its own place. In the last the maps of places near the border are bright along the whole border. -->
-# **Figure 8.4.** Position similarity before training, after one epoch and at the end. In the end places at the border are like other places at the border, on whatever side.
+# <!-- alt: Three grids of eight by eight maps, labeled 0, 1 and 24. In the first two each map has a bright spot around its own place. In the last, maps of places at the left or right border are bright along both of these borders, those at the top or bottom along their own border only. -->
+# **Figure 8.4.** Position similarity before training, after one epoch and at the end. In the end, places at the left border and places at the right border are like each other.
 
 # %% [markdown]
 # Training began from sines and cosines, as chapter 6 told, so the grid was there from the start. What did training do with it? Two numbers for every stored epoch: how closely similarity follows nearness (the correlation of similarity with minus the distance), and how long the rows are.
@@ -192,7 +192,7 @@ series |= {"uniform": (layers, uniform.expand(L)), "3 × 3": (layers, neighbors.
 figures.lines(series, "layer", "distance / px", joined=False, height=2.6)
 
 # %% [markdown] tags=["caption"]
-# <!-- alt: Dots over the layers, one color a head. All lie in the upper half, near a level row of dots named uniform; the lowest are in layers 2 and 3. A row of dots far below is named 3 × 3. -->
+# <!-- alt: Dots over the layers, one color a head. The heads lie in the upper half, near a level row of dots named uniform; the lowest are in layers 2 and 3. A row of dots far below is named 3 × 3. -->
 # **Figure 8.6.** Mean attention distance of every head. "Uniform" is a head that looks everywhere alike, "3 × 3" one that looks at its patch and the eight around it.
 
 # %% [markdown]
@@ -220,7 +220,7 @@ maps = [looks(chelsea, i)[0].mean(dim=0) for i in range(1, L + 1)]
 figures.overlay(cat[0], maps, ["image", *(f"layer {i}" for i in range(1, L + 1))], inches=1.1)
 
 # %% [markdown] tags=["caption"]
-# <!-- alt: A coarse picture of the cat, then six copies of it, darkened but for different bright regions: eyes, ears, the edge of the head. -->
+# <!-- alt: A coarse picture of the cat, then six copies of it. The first is lit nearly everywhere. The others are dark but for a few regions: an eye, the bridge of the nose, the cheeks, the corners of the picture. -->
 # **Figure 8.7.** Where the class token looks, layer by layer. Bright is much.
 
 # %%
@@ -291,13 +291,13 @@ blinded = torch.cat(list(stretched(rollout(dark)[some, 0, 1:].unflatten(1, grid)
 figures.overlay(strip, [through, blinded], ["image", "rollout", "blind"], 4.8, columns=1)
 
 # %% [markdown] tags=["caption"]
-# <!-- alt: The four test pictures, their rollout as before, and a third row that is hard to tell from the second: the rollout of the blind copy. -->
+# <!-- alt: The four test pictures, their rollout as before, and a third row that looks much like the second: the rollout of the blind copy. -->
 # **Figure 8.10.** Rollout of the model, and of its blind copy. The last row explains nothing, since there is nothing to explain. It looks just as convincing.
 
 # %% [markdown]
 # Rollout multiplies attention weights. It never asks what is carried along: the values, the matrix behind the heads, the MLP. It does not even know which class was answered. So it shows where information *could* have come from.
 #
-# What a patch is worth can be measured. Paint it gray, which is zero after normalization, and see what that does to the logits: how much the true class loses, and how far all logits move. It takes a forward pass for every patch. We do it for every sixteenth of our pictures, and ask how well each map predicts it: the correlation of ranks, averaged over the pictures.
+# What a patch is worth can be measured. Paint it gray, which is zero after normalization, and see what that does to the logits: how much the true class loses, and how far all logits move. It takes a forward pass for every patch. We do it for every sixteenth of our pictures, and ask how well each map predicts it. The measure is the **rank correlation**: 1 if map and effect put the patches in the same order, 0 if the orders have nothing in common. It is averaged over the pictures and comes with the standard error of that average.
 
 # %%
 few, own = images[::16], labels[::16]

@@ -31,8 +31,8 @@ from vitlit import figures
 figures.pipeline("all")
 
 # %% [markdown] tags=["caption"]
-# <!-- alt: All five boxes of the model are lit, as in the chapter on CIFAR-10: every one of them holds weights that can come from elsewhere. -->
-# **Figure 9.1.** Every part has weights, and every weight needs its place.
+# <!-- alt: All five boxes of the model are lit, as in the chapter on CIFAR-10: every one after the patches holds weights that can come from elsewhere. -->
+# **Figure 9.1.** Every part after the patches has weights, and every weight needs its place.
 
 # %% [markdown]
 # ## Four dialects {#dialects}
@@ -65,7 +65,7 @@ for layout in LAYOUTS:
 #
 # Take the matrix that makes queries, keys and values from tokens of width $D$. Ours has $3D$ rows: queries on top, then keys, then values. Within each, the rows of the first head come first, then those of the second.
 #
-# PyTorch multiplies by the transpose, $z\,W^\top$. JAX multiplies from the other side, $z\,K$, so its kernel is $K = W^\top$. And it keeps the heads as an axis of their own: $D \times h \times d$.
+# PyTorch multiplies by the transpose, $z\,W^\top$. JAX multiplies from the other side, $z\,K$, so its matrix (called kernel there) is $K = W^\top$. And it keeps the heads as an axis of their own: $D \times h \times d$.
 
 
 # %%
@@ -111,12 +111,12 @@ figures.images([*drawn(strongest), *drawn(wrong), *drawn(swapped)], columns=10, 
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Three rows of ten color tiles of four by four pixels. In the first row edges and corners can be seen, in the second row only motley noise, in the third the edges of the first row again, mirrored along the diagonal. -->
-# **Figure 9.2.** Ten filters of our best model. First row: read correctly. Second: its numbers in the paper's order, read as if they were in PyTorch's. Third: height and width swapped. The third looks just as good as the first.
+# **Figure 9.2.** The ten strongest filters of our best model. First row: read correctly. Second: its numbers in the paper's order, read as if they were in PyTorch's. Third: height and width swapped. The third looks just as good as the first.
 
 # %% [markdown]
 # ## The module's translators {#layouts}
 #
-# One table for each layout says what is called how. One function uses it.
+# In the code a dialect is called a **layout**. One table for each says what is called how. One function uses it.
 
 # %%
 from vitlit.layouts import config_of, entries, from_layout, layout_of, renewed
@@ -173,7 +173,7 @@ assert renewed(older).keys() == today.keys() != older.keys()
 assert all(torch.equal(today[name], tensor) for name, tensor in theirs.state_dict().items())
 
 # %% [markdown]
-# Does it hold for the real models? Names and shapes of torchvision's five ViTs, built without memory for the weights. `config_of` reads from the shapes what model they belong to. The number of heads is in no shape: it is that of the named size with this width and depth.
+# Do the tables fit the real models? Names and shapes of torchvision's five ViTs, built without memory for the weights. `config_of` reads from the shapes what model they belong to. The number of heads is in no shape: it is that of the named size (chapter 5) with this width and depth.
 
 # %%
 for name in ("vit_b_16", "vit_b_32", "vit_l_16", "vit_l_32", "vit_h_14"):
@@ -330,14 +330,14 @@ figures.bars({kind: 100 * share for kind, share in right.items()}, "accuracy / %
 # **Figure 9.3.** Accuracy after a mistake in translation, on every tenth test picture. "Heads" takes the heads' rows as interleaved.
 
 # %% [markdown]
-# Some mistakes hardly show. Another eps or another GELU moves the logits a little and not one of the answers: so they live for years. ReLU for tanh makes other logits altogether, and yet most answers stay. Positions or filters with their axes swapped leave a model that still knows a good deal. It looks like a model that needs fine-tuning, not like a bug. Only the last two are plain to see.
+# Some mistakes hardly show. Another eps or another GELU moves the logits a little and not one of the answers: so they live for years. ReLU for the head's tanh makes other logits altogether, and yet most answers stay. Positions or filters with their axes swapped leave a model that still knows a good deal. It looks like a model that needs fine-tuning, not like a bug. Only the last two are plain to see.
 #
-# So an accuracy that is a little low proves nothing. A receipt does.
+# So an accuracy that is only a little low does not prove a translation right. A receipt does.
 
 # %% [markdown]
 # ## Another resolution {#resolution}
 #
-# Weights often come for 384 pixels, and one wants 224. Chapter 7 has said what to do with the positions. With a foreign model one should do as its library does: `model_of` interpolates as timm, bicubic and antialiased. A timm model for 384 pixels, random and with two blocks, goes to 224 by timm's own code and by ours. (timm computes the table in float32, so `float` means `double` meanwhile.)
+# Weights often come for 384 pixels, and one wants 224. Chapter 7 has said what to do with the positions. With a foreign model one should do as its library does. `model_of` interpolates as timm, bicubic and antialiased; the other ways are those of chapter 7. A timm model for 384 pixels, random and with two blocks, goes to 224 by timm's own code and by ours. (timm computes the table in float32, so `float` means `double` meanwhile.)
 
 # %%
 from unittest import mock
@@ -356,7 +356,7 @@ compare(ours, reference, random_images(1, 3, 224, 224))
 # %% [markdown]
 # ## Why pre-training matters {#data}
 #
-# Chapter 6 said why a small data set is hard for a ViT: two facts that a convolution is born with, it has to find out. How many pictures is that worth? Two models learn CIFAR-10 from its first 1,000 training pictures in a random order, from the first 2,000, and so on up to all of them. One is the ViT with which chapter 6 changed one ingredient at a time, with all patches from the start. The other is a small ResNet. A picture costs both about the same number of multiplications.
+# Chapter 6 said why a small data set is hard for a ViT: two facts that a convolution is born with, it has to find out. How many pictures is that worth? Two models learn CIFAR-10 from its first 1,000 training pictures in a random order, then, from scratch, from the first 2,000, and so on up to all of them. One is the ViT with which chapter 6 changed one ingredient at a time, with all patches from the start. The other is a small ResNet, a convolutional network with residual connections. A picture costs both about the same number of multiplications.
 
 # %%
 groups = records.by_images([run for run in records.find() if run.summary["preset"] == "scaling"])
@@ -398,7 +398,7 @@ figures.accuracy_over_images(groups)
 # %% [markdown]
 # ## With a connection {#online}
 #
-# If you have one, set the variable `VITLIT_ONLINE` and run this cell: torchvision downloads its ViT-B/16, which was trained on ImageNet, and Chelsea is shown to it. ImageNet knows five kinds of domestic cats. The cell stores nothing here, so you will see your own result only.
+# If you have one, set the environment variable `VITLIT_ONLINE` and run the cell below: torchvision downloads its ViT-B/16, which was trained on ImageNet, and Chelsea is shown to it. Among ImageNet's classes are five kinds of domestic cats. The cell stores nothing here, so you will see your own result only.
 
 # %%
 import os
@@ -444,7 +444,7 @@ assert agree == len(some)
 # %% [markdown]
 # ## Exercises {#exercises}
 #
-# **1.** In the paper's files the matrix behind the heads has the shape $h \times d \times D$. Write `from_flax`: our `out.weight`, $D \times D$, from such a kernel.
+# **1.** In the paper's files the matrix behind the heads has the shape $h \times d \times D$. Flax is the library of that code. Write `from_flax`: our `out.weight`, $D \times D$, from such a kernel.
 
 
 # %% tags=["exercise"]
@@ -470,7 +470,7 @@ def from_flax(kernel):
 check_from_flax(from_flax)
 
 # %% [markdown]
-# **2.** Somebody gives you torchvision's `in_proj_weight`, $3D \times D$, of a layer with `heads` heads. Write `query_matrix`: the rows that make the queries of head `k`, counted from 0.
+# **2.** Somebody gives you torchvision's `in_proj_weight`, $3D \times D$, of a layer with `heads` heads. Write `query_matrix`, which returns the rows that make the queries of head `k` (heads count from 0).
 
 
 # %% tags=["exercise"]
