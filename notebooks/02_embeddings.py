@@ -236,7 +236,7 @@ X.shape, V.shape
 figures.images([centered(row.reshape(C, P, P)) for row in V[:24]], inches=0.62)
 
 # %% [markdown] tags=["caption"]
-# <!-- alt: Three rows of eight small squares. First plain brightness, then smooth light–dark gradients and two colored squares, then stripes and checks that grow ever finer. -->
+# <!-- alt: Three rows of eight small squares. First plain brightness, then smooth light–dark gradients and two squares of nearly one color, then stripes and checks that grow ever finer. -->
 # **Figure 2.6.** The first 24 principal components of the cat's patches: brightness, then slopes and colors, then ever finer waves. The sign of each is arbitrary.
 
 # %% [markdown]
@@ -258,7 +258,7 @@ figures.images(rebuilt, [f"D = {width}" for width in widths], inches=1.45)
 # **Figure 2.7.** The cat, rebuilt from $D$ numbers a patch. The patches themselves have 192 numbers, so at $D = 192$ nothing is lost.
 
 # %% [markdown]
-# Random questions are no disaster either. Here is what gets lost, as a share of the sum of squares, for the components and for random rows. Both are rebuilt as well as a linear map can do it (`lstsq` finds that map).
+# Random questions are no disaster either. Here is what gets lost, the squared error as a share of the patches' sum of squares, for the components and for random rows. Both are rebuilt as well as a linear map can do it (`lstsq` finds that map).
 #
 # At equal $D$ the components lose less. But random answers tell a lot too, because the pixels of a patch resemble each other. And with as many questions as pixel values, nothing is lost either way.
 

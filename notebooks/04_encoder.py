@@ -571,7 +571,7 @@ figures.lines(series, x="ℓ", y="cos", height=2.4)
 # **Figure 4.11.** How alike the tokens of an image are after each block, $\ell = 1, \dots, 24$, at the start of training: pre-norm, post-norm, and without the sum ($f$ stands for either branch). Attention begins near an average, and averaging makes alike.
 
 # %% [markdown]
-# Where all tokens are alike, it does not matter to whom one listens, and no gradient says whom to choose. Without the sum, $W_q$ and $W_k$ have one in the first few blocks only; what remains is rounding.
+# Where all tokens are alike, it does not matter to whom one listens, and no gradient says whom to choose. Without the sum, figure 4.12 shows, $W_q$ and $W_k$ have one in the first few blocks only; what remains is rounding.
 #
 # With post-norm it fades more slowly. Each norm shrinks the sum back to size 1, and with it what is left of the old tokens. With pre-norm the sum may grow. Each branch then weighs less than the one before, and the differences survive.
 #
@@ -663,7 +663,7 @@ torch.testing.assert_close(encoder(tokens[None]), layer_norm(z))
 # %% [markdown]
 # What does such an encoder look at, before it has learned anything? The pupil asks once more, in the colors of figure 4.2.
 #
-# In each block the scores have, on average, a deviation of at most 1 (first line): the division by $\sqrt{d}$ keeps them small. So the weights differ by small factors, and without any sense. The second line says over how many of the 144 patches they are spread (the exponential of their mean entropy). Were they all equal, it would be 144.
+# In each block the scores have, on average, a deviation of at most 1 (first line): the division by $\sqrt{d}$ keeps them small. So most weights differ by small factors, and without any sense. The second line says over how many of the 144 patches they are spread (the exponential of their mean entropy). Were they all equal, it would be 144.
 
 # %%
 print(*(f"{A.log().std(dim=-1).mean():>5.2f}" for A in maps))

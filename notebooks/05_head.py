@@ -122,7 +122,7 @@ for name, of in (("z⁰", maps[:3]), ("mean", maps[3:])):
 # %% [markdown]
 # Without a block the class token is the same vector for every picture in the world. All it will ever know, it learns by attention. One block is enough to reach every patch.
 #
-# The mean sees every patch from the start. Without a block, though, it sees a bag of them: no patch knows of another. With blocks, it moves about as far as the class token does.
+# The mean sees every patch from the start. Without a block, though, it sees a bag of them: no patch knows of another. With blocks, the mean moves about as far as the class token does.
 #
 # Which one to read is a matter of taste, and of tuning. The paper reads the class token. A model that reads the mean needs no class token at all, and ours then leaves it out: all its tokens are patches.
 
@@ -272,7 +272,7 @@ reveal(LinearHead)
 reveal(LinearHead.reset_parameters)
 
 # %% [markdown]
-# The MLP head names its activation, because sources differ.
+# The activation of the MLP head is an argument, because sources differ.
 
 # %% tags=["reveal"]
 reveal(MLPHead)
@@ -618,7 +618,7 @@ for name in ("B/16", "B/32", "L/16", "L/32", "H/14"):
     print(f"{name:<5}{printed:>5}", *row)
 
 # %% [markdown]
-# No head that we tried brings L/16 to 307. L/32 gets there: its larger patches need 2.4 million more in the embedding and 0.15 million fewer in the positions. One column has a star for all three letters: the hidden layer counted, the last layer not, with B/16, L/32 and H/14. That is arithmetic, not a statement of the authors. But it shows that the difference is one of counting: the encoders are the same.
+# No head that we tried makes 307 of L/16. L/32 gets there: its larger patches need 2.4 million more in the embedding and 0.15 million fewer in the positions. One column has a star for all three letters: the hidden layer counted, the last layer not, with B/16, L/32 and H/14. That is arithmetic, not a statement of the authors. But it shows that the difference is one of counting: the encoders are the same.
 
 # %% [markdown]
 # **Operations.** Chapter 4 counted one block's multiplications. The whole model has $L$ of them, the embedding and the head. Each multiplication comes with an addition, which makes two FLOPs. With $M = 4D$, one picture costs
@@ -649,7 +649,7 @@ for name, (_, published) in theirs.items():
     assert ran == formula
 
 # %% [markdown]
-# **Memory.** Weights in float32 take 4 bytes each. Training with AdamW takes four times as much: each weight, its gradient and two running means.
+# **Memory.** Weights in float32 take 4 bytes each. Training with AdamW takes four times as much: each weight, its gradient, and running means of the gradient and of its square.
 #
 # The rest is what the forward pass keeps for the backward pass. A block keeps, in numbers per token: its input and the norm of it ($2D$), queries, keys and values ($3D$), the mixed values ($D$), the second input and its norm ($2D$), and the MLP before and after the GELU ($2M = 8D$). Each norm adds two numbers, and the fast attention one a head:
 #
@@ -850,7 +850,7 @@ check_parameters(parameters)
 print(f"{parameters(192, 12, 768, 16, 196, 1000):,}")
 
 # %% [markdown]
-# **2.** What does the head hear from the loss? Write `gradient`: the derivative $\partial \ell / \partial s$ of the mean cross-entropy by the logits $s$ ($B \times K$) for `labels` ($B$ class numbers), without `autograd`. The result says in one line why the first step moves the last bias toward the classes that are there.
+# **2.** What does the head hear from the loss? Write `gradient`: the derivative $\partial \ell / \partial s$ of the mean cross-entropy by the logits $s$ ($B \times K$) for `labels` ($B$ class numbers), without `autograd`. The result says in one line why the first step raises the last biases of the classes that are there more often than the others.
 
 
 # %% tags=["exercise"]

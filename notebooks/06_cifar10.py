@@ -38,7 +38,7 @@ figures.pipeline("all")
 #
 # CIFAR-10 holds 60,000 color pictures of $32 \times 32$ pixels in ten classes, 5,000 a class for training and 1,000 for testing.
 #
-# `data.load` finds them where the environment variable `VITLIT_DATA` points: an image folder or an archive of one. Without it, the official archive is downloaded once (163 MB) and checked. Nothing stands in for the real pictures unless you ask for it by name, and the first line of the output says what was loaded.
+# `data.load` finds them where the environment variable `VITLIT_DATA` points: an image folder or an archive of one. Without it, the official archive is downloaded once (163 MB) and checked. Nothing stands in for the real pictures unless you ask for it by name, and the first line of the output says what was loaded. The book's own runs used a copy in JPEG files.
 
 # %%
 import torch
@@ -154,7 +154,7 @@ from vitlit.reveal import reveal
 from vitlit.train import fewer_patches, optimizers_for, rate_at, train_epoch
 
 # %% [markdown]
-# The random numbers of an epoch are drawn at once, a row a picture. So what happens to a picture does not depend on the batch it lands in.
+# An **epoch** is one pass over all training pictures. Its random numbers are drawn at once, a row a picture. So what happens to a picture does not depend on the batch it lands in.
 
 # %% tags=["reveal"]
 reveal(draw)
@@ -263,13 +263,13 @@ figures.lines({n: (ranks, v) for n, v in values.items()}, "rank", "singular valu
 # **Figure 6.7.** Singular values of one gradient, as it is and after Muon. The weak directions get their say.
 
 # %% [markdown]
-# Third, a better **start**. The paper's code begins with random matrices. In trained Transformers two products of matrices are not random at all: what a head compares, $W_q^\top W_k$, resembles the identity, and what it returns, $W_{out} W_v$, minus the identity. [Trockman and Kolter (2023)](../docs/bibliography.md#trockman2023) begin there.
+# Third, a better **start**. The paper's code begins with random matrices. In trained Transformers two products of matrices are not random at all: what a head compares, $W_q^\top W_k$, resembles the identity, and what the heads return together, $W_{out} W_v$, minus the identity. (The matrices are those that PyTorch stores, chapter 4's transposed.) [Trockman and Kolter (2023)](../docs/bibliography.md#trockman2023) begin there.
 
 # %% tags=["reveal"]
 reveal(mimetic_)
 
 # %% [markdown]
-# Each product is a random matrix plus a multiple of the identity, split into two factors by its singular values. The positions begin as the sines and cosines of chapter 3, and are learned from there.
+# Each product begins as a random matrix plus a multiple of the identity, split into two factors by its singular values. Queries and keys of a head have room for the largest of these only. The positions begin as the sines and cosines of chapter 3, and are learned from there.
 
 # %% tags=["reveal"]
 reveal(biased_identity)
@@ -394,7 +394,7 @@ print(f"{statistics.mean(seeds):.2f} % ± {spread:.2f} %   {len(seeds)}")
 # %% [markdown]
 # ## What each ingredient is worth {#ingredients}
 #
-# Which trick mattered? Change one thing, keep everything else, and train again. The preset `ablation` is a small model and one epoch, so that it can be run often: each change with three seeds, each compared with the unchanged run of the same seed. `vitlit ablate` repeats them all. The first number is the accuracy without a change. Then come each change, the difference and its spread, and the time as a multiple of that without a change.
+# Which trick mattered? Change one thing, keep everything else, and train again. The preset `ablation` is a small model and one epoch, so that it can be run often: each change with three seeds, each compared with the unchanged run of the same seed. `vitlit ablate` repeats them all. The first number is the accuracy without a change. Then come each change, the difference, its spread from seed to seed (never less than the median spread of all changes), and the time as a multiple of that without a change.
 
 # %%
 effects = records.effects([run for run in found if run.summary["preset"] == "ablation"])

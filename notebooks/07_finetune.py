@@ -111,7 +111,7 @@ for name, shape in shapes[0].items():
         print(name, shape, shapes[1][name], shapes[2][name])
 
 # %% [markdown]
-# The price is paid in tokens. A block multiplies each token with its matrices, and each token with each other, so its work has a term in $T$ and one in $T^2$ (chapter 5). Here are tokens, multiplications and measured time of one forward pass, each as a multiple of the first row.
+# The price is paid in tokens. A block multiplies each token with its matrices, and each token with each other, so its work has a term in $T$ and one in $T^2$ (chapter 5). Here is the number of tokens $T$; then tokens, operations (FLOP) and measured time of one forward pass, each as a multiple of the first row.
 
 # %%
 import time
@@ -131,7 +131,7 @@ for size in sizes:
             resized(batch)
         times.append(time.perf_counter() - begin)
     rows.append((len(resized.positions.table), counter.get_total_flops(), min(times)))
-print("           T       ×    FLOP      ×    time")
+print(f"{'':<5}{'T':>7}{'× T':>8}{'× FLOP':>8}{'× time':>8}")
 for size, (T, flops, seconds) in zip(sizes, rows, strict=True):
     shares = [now / first for now, first in zip((T, flops, seconds), rows[0], strict=True)]
     print(f"{size[0]:>3} px{T:>7}{shares[0]:8.2f}{shares[1]:8.2f}{shares[2]:8.2f}")
@@ -336,7 +336,7 @@ for name, run in runs.items():
 figures.accuracy_over_time(list(runs.values()))
 
 # %% [markdown] tags=["caption"]
-# <!-- alt: Lines of accuracy over minutes of training. The line of finetune-32 joins six epochs and ends highest. Those of finetune-48 and finetune-48-fresh join two each and end at about the same height below it; finetune-64 is a single dot near them, and finetune-32-short ends early and lowest. -->
+# <!-- alt: Lines of accuracy over minutes of training. The line of finetune-32 joins six epochs and ends highest. Those of finetune-48 and finetune-48-fresh join two each and end at about the same height below it; finetune-64 is a single dot near them, and finetune-32-short ends first, at the lowest end. -->
 # **Figure 7.7.** Test accuracy after each epoch of fine-tuning, over minutes of training on one core.
 
 # %% [markdown]

@@ -166,7 +166,7 @@ figures.lines(series, "epoch", "", height=2.3)
 #
 # $$d = \frac{1}{N} \sum_{q} \sum_{k} A_{qk}\, \lVert p_q - p_k \rVert$$
 #
-# where $p$ are the patches' centers in pixels. The class token has no place, so it is left out, and the rest of each row is rescaled to sum to 1.
+# where $p$ are the patches' centers in pixels. The class token has no place in the picture, so it is left out, and the rest of each row is rescaled to sum to 1.
 
 
 # %%
@@ -409,7 +409,7 @@ for q in queries:
 figures.images(rows, words, columns=6, inches=1.0)
 
 # %% [markdown] tags=["caption"]
-# <!-- alt: Six rows of six small pictures with class names. Each query stands at the left of two rows: in the upper one the five pictures beside it show mostly the same kind of thing, in the lower one they share its colors and outlines, whatever they show. -->
+# <!-- alt: Six rows of six small pictures with class names. Each query stands at the left of two rows: in the upper one the five pictures beside it show the same kind of thing, in the lower one they share its colors and outlines, whatever they show. -->
 # **Figure 8.12.** Three queries, in brackets, and their nearest training pictures. Upper row of each pair: by the class token. Lower row: by pixels.
 
 # %% [markdown]

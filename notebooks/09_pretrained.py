@@ -65,7 +65,7 @@ for layout in LAYOUTS:
 #
 # Take the matrix that makes queries, keys and values from tokens of width $D$. Ours has $3D$ rows: queries on top, then keys, then values. Within each, the rows of the first head come first, then those of the second.
 #
-# PyTorch multiplies by the transpose, $z\,W^\top$. JAX multiplies from the other side, $z\,K$, so its matrix (called kernel there) is $K = W^\top$. And it keeps the heads as an axis of their own: $D \times h \times d$.
+# PyTorch multiplies by the transpose, $z\,W^\top$. JAX multiplies without it, $z\,K$, so its matrix (called kernel there) is $K = W^\top$. And it keeps the heads as an axis of their own: $D \times h \times d$.
 
 
 # %%
@@ -173,7 +173,7 @@ assert renewed(older).keys() == today.keys() != older.keys()
 assert all(torch.equal(today[name], tensor) for name, tensor in theirs.state_dict().items())
 
 # %% [markdown]
-# Do the tables fit the real models? Names and shapes of torchvision's five ViTs, built without memory for the weights. `config_of` reads from the shapes what model they belong to. The number of heads is in no shape: it is that of the named size (chapter 5) with this width and depth.
+# Do the tables fit the real models? Here are the names and shapes of the weights of torchvision's five ViTs, built without memory for them. `config_of` reads from the shapes what model they belong to. The number of heads is in no shape: it is that of the named size (chapter 5) with this width and depth.
 
 # %%
 for name in ("vit_b_16", "vit_b_32", "vit_l_16", "vit_l_32", "vit_h_14"):
@@ -223,7 +223,7 @@ compare_models(
 # %% [markdown]
 # The paper's files. timm reads them too, with code of its own. So we write one, and both read it. It holds float32 numbers; the comparison is in float64 again.
 #
-# The authors' code has the tanh approximation of GELU, so that is what `model_of` takes for their weights. timm has the exact GELU, and for this receipt we want the same.
+# The authors' code has the tanh approximation of GELU, so that is what `model_of`, which builds a model from weights, takes for theirs. timm has the exact GELU, and for this receipt we want the same.
 
 # %%
 import tempfile
@@ -242,7 +242,7 @@ with tempfile.TemporaryDirectory() as folder:
 compare(ours.double(), theirs.double().eval(), random_images(1, 3, 64, 64))
 
 # %% [markdown]
-# Hugging Face loads from a folder, so we write one and let its own code read it. Its LayerNorm adds $10^{-12}$ unless told otherwise, not $10^{-6}$; we tell *our* model to do so too.
+# Hugging Face loads from a folder, so we write one and let its own code read it. Unless told otherwise, its LayerNorm adds an $\varepsilon$ of $10^{-12}$ to the variance, not $10^{-6}$; we tell *our* model to do so too.
 
 # %%
 from dataclasses import replace
@@ -327,7 +327,7 @@ figures.bars({kind: 100 * share for kind, share in right.items()}, "accuracy / %
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Eight horizontal bars, the first for no mistake, the others for one each. The first four, from none to tanh → ReLU, are about equally long; the bars below are clearly shorter, some of them very short. -->
-# **Figure 9.3.** Accuracy after a mistake in translation, on every tenth test picture. "Heads" takes the heads' rows as interleaved.
+# **Figure 9.3.** Accuracy after a mistake in translation, on every tenth test picture. In "heads", the heads' rows lie interleaved, and are read one head after the other.
 
 # %% [markdown]
 # Some mistakes hardly show. Another eps or another GELU moves the logits a little and not one of the answers: so they live for years. ReLU for the head's tanh makes other logits altogether, and yet most answers stay. Positions or filters with their axes swapped leave a model that still knows a good deal. It looks like a model that needs fine-tuning, not like a bug. Only the last two are plain to see.

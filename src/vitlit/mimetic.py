@@ -1,8 +1,8 @@
 """Mimetic initialization: begin where trained Transformers end (Trockman and Kolter 2023).
 
 In trained models, what a head compares, W_q ᵀ W_k, resembles the identity: tokens look at their
-like. What it returns, W_out W_v, resembles minus the identity. Random weights with that bias,
-and sine–cosine positions, spare small data the first epochs.
+like. What all heads return together, W_out W_v, resembles minus the identity. Random weights with
+that bias, and sine–cosine positions, spare small data the first epochs.
 """
 
 import math
