@@ -185,9 +185,9 @@ figures.lines(series, **axes, logx=True, logy=True, base=2)
 # %% [markdown]
 # ## Receipt {#receipt}
 #
-# The text of every chapter ends with a **receipt**: our code beside somebody else's, on random input. Here it is `torch.nn.functional.unfold`, which slides a window over the image. We let it jump by a whole window. It puts the patches last, so `.mT` swaps the last two axes.
+# Every chapter has a **receipt**: our code beside somebody else's, on random input. Here it is `torch.nn.functional.unfold`, which slides a window over the image. We let it jump by a whole window. It puts the patches last, so `.mT` swaps the last two axes.
 #
-# The left number is the largest difference, in the outputs and in the gradients that flow back to the pixels. Here it must be 0, since nothing is computed. The right number is the largest absolute value that was compared with. It shows that there was something to compare: zeros agree with anything. If either number is out of bounds, `compare` raises an error.
+# The left number is the largest difference, in the outputs and in the gradients that flow back to the pixels. Here it must be 0, since nothing is computed. The right number is the largest absolute value among the other code's results. It shows that there was something to compare: zeros agree with anything. If either number is out of bounds, `compare` raises an error.
 
 # %%
 from torch.nn import functional as F

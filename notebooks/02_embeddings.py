@@ -98,7 +98,7 @@ figures.images([*weights, *maps], names, columns=3, inches=1.3)
 #
 # The **bias** $b$ is one more number for each question: what to answer when all pixels are 0.
 #
-# Nobody writes the questions. They begin as random numbers, and training changes them until they are of use. (The code divides them by $\sqrt{CP^2}$. Why is a section of its own, [below](#scale).)
+# Nobody writes the questions. They begin as random numbers, and training changes them until they are of use. (The code divides them by $\sqrt{CP^2}$. The reason has a section of its own, [below](#scale).)
 
 # %%
 torch.manual_seed(0)
@@ -144,7 +144,7 @@ print(f"{'shared':<10}{one:>13,}\n{'separate':<10}{(224 // 16) ** 2 * one:>13,}"
 #
 # **What it learns in one place it knows in all.** Move the picture by $P$ pixels, and each patch turns up one place further, unchanged. So the tokens move by one place, unchanged. An eye keeps its token when it moves.
 #
-# But it has to move by whole patches. Move it by half a patch, and every patch is cut anew: the tokens are other tokens. The table says by how much they differ from the old tokens, shifted by the whole step that fits best. (`roll` moves the picture and lets what leaves on one side return on the other.)
+# But it has to move by whole patches. Move it by half a patch, and every patch is cut anew: the tokens are other tokens. The table says by how much they differ from the old tokens, after the whole step that fits best. (`roll` moves the picture and lets what leaves on one side return on the other.)
 
 
 # %%

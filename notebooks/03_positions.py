@@ -102,7 +102,7 @@ placeless.positions.table.count_nonzero().item()
 # %% [markdown]
 # Both images go through both models. `watch` runs a model and keeps what it computes on the way. We ask for the tokens that leave the encoder, and for the logits: ten numbers, one for each class, from which the class is read.
 #
-# Without positions, here is a prediction for the shuffled cat: the same patch tokens in the new `order`, the same class token, the same logits. The table has the largest deviation from it and, for scale, the largest number in the tokens $z$ and in the logits $y$.
+# For the model without positions we make a prediction about the shuffled cat: the same patch tokens in the new `order`, the same class token, the same logits. The table has the largest deviation from it and, for scale, the largest number in the tokens $z$ and in the logits $y$.
 
 
 # %%

@@ -461,7 +461,7 @@ reveal(MLP.forward)
 # %% [markdown]
 # ## LayerNorm: no shouting {#norm}
 #
-# A dot product rewards vectors for being long. Some tokens are much longer vectors than others. And every block will add to them, as the next section does, with nothing to keep them from growing. **LayerNorm** sets each token, by itself, to mean 0 and variance 1 over its $D$ numbers:
+# A dot product rewards vectors for being long. Some tokens are much longer vectors than others. And every block will add to them, as the next section shows, with nothing to keep them from growing. **LayerNorm** sets each token, by itself, to mean 0 and variance 1 over its $D$ numbers:
 #
 # $$\operatorname{LN}(z) = \gamma \cdot \frac{z - \mu}{\sqrt{\sigma^2 + \varepsilon}} + \beta$$
 #
@@ -505,9 +505,9 @@ figures.images(pictures, ["", "z", "LN(z)"], inches=1.9)
 # %% [markdown]
 # ## Residuals, and where the norm goes {#residual}
 #
-# An encoder is a stack of blocks, each an attention and an MLP. Two more decisions make it trainable. Each of the two is called a **branch**. The first decision: a branch does not replace the tokens, its result is *added* to them. That is the **residual connection**. A branch with nothing to say returns zero, and the tokens pass unharmed.
+# An encoder is a stack of blocks, each an attention and an MLP. Two more decisions make it trainable. The attention and the MLP are each called a **branch**. The first decision: a branch does not replace the tokens, its result is *added* to them. That is the **residual connection**. A branch with nothing to say returns zero, and the tokens pass unharmed.
 #
-# The second decision: where to normalize. The first Transformer did it after the sum (**post-norm**). ViT does it before the branch (**pre-norm**), and no block ever touches the sum itself:
+# The second decision: where to normalize. The first Transformer did it after the sum (**post-norm**). ViT does it before the branch (**pre-norm**), and no block ever normalizes the sum itself:
 #
 # $$z' = z + \operatorname{Attention}(\operatorname{LN}(z)), \qquad z'' = z' + \operatorname{MLP}(\operatorname{LN}(z'))$$
 
@@ -533,7 +533,7 @@ def no_residual(z, attention, mlp):
 #
 # Going forward, after each block: are the tokens still different from each other? We take the mean cosine between pairs of tokens of an image. At 1 they all point the same way.
 #
-# Going backward, from the dot product of the first token that comes out with a random vector: how large is the gradient of each block's $W_q$ and $W_k$? These are the weights that decide who listens to whom.
+# Going backward, from the dot product of the output's first token and a random vector: how large is the gradient of each block's $W_q$ and $W_k$? These are the weights that decide who listens to whom.
 #
 # Printed is the size of the tokens after the last block, as a standard deviation. They start at 1.
 

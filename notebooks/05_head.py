@@ -850,7 +850,7 @@ check_parameters(parameters)
 print(f"{parameters(192, 12, 768, 16, 196, 1000):,}")
 
 # %% [markdown]
-# **2.** What does the head hear from the loss? Write `gradient`: the derivative $\partial \ell / \partial s$ of the mean cross-entropy by the logits $s$ ($B \times K$) for `labels` ($B$ class numbers), without `autograd`. The result says in one line why the first step raises the last biases of the classes that are there more often than the others.
+# **2.** What does the head hear from the loss? Write `gradient`: the derivative $\partial \ell / \partial s$ of the mean cross-entropy by the logits $s$ ($B \times K$) for `labels` ($B$ class numbers), without `autograd`. The result says in one line why the first step raises the last biases of the classes that are there more often than average.
 
 
 # %% tags=["exercise"]

@@ -268,7 +268,7 @@ from vitlit.finetune import adapted
 from vitlit.reveal import reveal
 
 # %% [markdown]
-# What does not fit, it refuses: the weights decide width and depth, and no argument can change that. The rest is done on the state dict, the dictionary of all weights by name. It drops the old head's entries, replaces the table, and loads the rest into a model that was built for the new grid.
+# What does not fit, it refuses: the weights decide width and depth, and no argument can change that. The rest is done on the state dict, the dictionary of all weights by name. The function drops the old head's entries, replaces the table, and loads the rest into a model that was built for the new grid.
 
 # %% tags=["reveal", "wide"]
 reveal(adapted)
@@ -336,7 +336,7 @@ for name, run in runs.items():
 figures.accuracy_over_time(list(runs.values()))
 
 # %% [markdown] tags=["caption"]
-# <!-- alt: Lines of accuracy over minutes of training. The line of finetune-32 joins six epochs and ends highest. Those of finetune-48 and finetune-48-fresh join two each and end at about the same height below it; finetune-64 is a single dot near them, and finetune-32-short ends first, at the lowest end. -->
+# <!-- alt: Lines of accuracy over minutes of training. The line of finetune-32 joins six epochs and ends highest. Those of finetune-48 and finetune-48-fresh join two each and end at about the same height below it; finetune-64 is a single dot near them, and finetune-32-short ends first, with the lowest final accuracy. -->
 # **Figure 7.7.** Test accuracy after each epoch of fine-tuning, over minutes of training on one core.
 
 # %% [markdown]

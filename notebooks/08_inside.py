@@ -106,7 +106,7 @@ figures.images(list(drawn(shown)), columns=12, inches=0.55)
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Two rows of twelve small color tiles. The first are plain: stripes, one color, one color passing into another. The last are motley, every pixel another color. -->
-# **Figure 8.3.** The first 24 principal components of the filters. The strongest are simple: stripes, a plain color, a slow change of color in one direction. The weaker ones get ever finer.
+# **Figure 8.3.** The first 24 principal components of the filters. The strongest are simple: stripes, a plain color, a slow change of color in one direction. The last ones, the weakest, are fine and motley.
 
 # %% [markdown]
 # ## Positions {#positions}

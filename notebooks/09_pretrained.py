@@ -173,7 +173,7 @@ assert renewed(older).keys() == today.keys() != older.keys()
 assert all(torch.equal(today[name], tensor) for name, tensor in theirs.state_dict().items())
 
 # %% [markdown]
-# Do the tables fit the real models? Here are the names and shapes of the weights of torchvision's five ViTs, built without memory for them. `config_of` reads from the shapes what model they belong to. The number of heads is in no shape: it is that of the named size (chapter 5) with this width and depth.
+# Do the tables fit the real models? We take the names and shapes of the weights of torchvision's five ViTs, built without memory for them. `config_of` reads from the shapes what model they belong to. The number of heads is in none of these shapes: it is that of the named size (chapter 5) with this width and depth.
 
 # %%
 for name in ("vit_b_16", "vit_b_32", "vit_l_16", "vit_l_32", "vit_h_14"):
@@ -337,7 +337,7 @@ figures.bars({kind: 100 * share for kind, share in right.items()}, "accuracy / %
 # %% [markdown]
 # ## Another resolution {#resolution}
 #
-# Weights often come for 384 pixels, and one wants 224. Chapter 7 has said what to do with the positions. With a foreign model one should do as its library does. `model_of` interpolates as timm, bicubic and antialiased; the other ways are those of chapter 7. A timm model for 384 pixels, random and with two blocks, goes to 224 by timm's own code and by ours. (timm computes the table in float32, so `float` means `double` meanwhile.)
+# Weights often come for 384 pixels, and one wants 224. Chapter 7 has said what to do with the positions. With a foreign model one should do as its library does. `model_of` interpolates as timm, bicubic and antialiased; the ways of other libraries are in chapter 3. A timm model for 384 pixels, random and with two blocks, goes to 224 by timm's own code and by ours. (timm computes the table in float32, so `float` means `double` meanwhile.)
 
 # %%
 from unittest import mock
@@ -444,7 +444,7 @@ assert agree == len(some)
 # %% [markdown]
 # ## Exercises {#exercises}
 #
-# **1.** In the paper's files the matrix behind the heads has the shape $h \times d \times D$. Flax is the library of that code. Write `from_flax`: our `out.weight`, $D \times D$, from such a kernel.
+# **1.** In the paper's files the matrix behind the heads has the shape $h \times d \times D$. Flax is the library of the paper's code. Write `from_flax`: our `out.weight`, $D \times D$, from such a kernel.
 
 
 # %% tags=["exercise"]
