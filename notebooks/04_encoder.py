@@ -505,7 +505,7 @@ figures.images(pictures, ["", "z", "LN(z)"], inches=1.9)
 # %% [markdown]
 # ## Residuals, and where the norm goes {#residual}
 #
-# An encoder is a stack of blocks, each an attention and an MLP. Two more decisions make it trainable. The attention and the MLP are each called a **branch**. The first decision: a branch does not replace the tokens, its result is *added* to them. That is the **residual connection**. A branch with nothing to say returns zero, and the tokens pass unharmed.
+# An encoder is a stack of blocks. Each has an attention and an MLP, and either is called a **branch**. Two more decisions make it trainable. The first decision: a branch does not replace the tokens, its result is *added* to them. That is the **residual connection**. A branch with nothing to say returns zero, and the tokens pass unharmed.
 #
 # The second decision: where to normalize. The first Transformer did it after the sum (**post-norm**). ViT does it before the branch (**pre-norm**), and no block ever normalizes the sum itself:
 #
