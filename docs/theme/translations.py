@@ -239,7 +239,7 @@ def write(content: Catalog, language: str, catalog: str, root: Path = ROOT) -> N
     for message in content:
         message.flags &= {"fuzzy"}  # Babel takes braces for Python's formats
     file, stream = file_of(language, catalog, root), io.BytesIO()
-    write_po(stream, content, width=100, omit_header=True, include_previous=True)
+    write_po(stream, content, width=100, omit_header=True)
     header = (
         f'msgid ""\nmsgstr "Content-Type: text/plain; charset=utf-8\\nLanguage: {language}\\n"\n\n'
     )

@@ -148,6 +148,13 @@ def test_a_block_that_changes_is_stale_until_it_is_read_again(translations, book
     assert "**过时：** A patch becomes a token." in marked
     assert "旧的译文" not in marked
 
+    file = translations.file_of("zh", "index", book)
+    mended = file.read_text("utf-8").replace("#, fuzzy\n", "").replace("旧的译文", "新的译文")
+    file.write_text(mended, "utf-8")
+    translations.renew("zh", "index", book)
+    assert translations.Edition("zh", book).text("index", message.id) == "新的译文。"
+    assert not [line for line in file.read_text("utf-8").splitlines() if line.startswith("#")]
+
 
 @pytest.mark.parametrize(
     ("english", "marked"),
