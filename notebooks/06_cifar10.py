@@ -408,7 +408,7 @@ figures.ablations(effects)
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: A chart with a row for every change, from the most harmful to the most useful: a marker at the mean difference in accuracy, a bar for its spread and a dot for each seed. Some markers are hollow and gray. -->
-# **Figure 6.11.** The accuracy that a change costs or brings, in percentage points. A dot is a seed, the marker their mean, the bar its spread, but never less than the median spread of all changes. The gray band: how far the unchanged runs scatter. Hollow and gray: no measurable effect.
+# **Figure 6.11.** The accuracy that a change costs or brings, in percentage points. A dot is a seed, the marker their mean, the bar its spread. The gray band: how far the unchanged runs scatter. Hollow and gray: no measurable effect.
 
 # %% [markdown]
 # Three parts carry the run: the optimizer, small patches, and positions. A good start is worth nearly as much as positions. Shuffling the patches of all pictures in one and the same way costs less than taking the positions away: an order that is always the same can be learned. But the sines and cosines that the positions begin with describe a grid, and that is lost.
