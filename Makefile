@@ -8,6 +8,7 @@ endif
 PRESET ?= cpu
 NAME ?= $(PRESET)-$(shell date +%Y%m%d-%H%M%S)
 MINUTES ?= 10
+RUNS := $(abspath $(or $(VITLIT_RUNS),my-runs))
 export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
@@ -34,18 +35,18 @@ lab: .venv/.dev  ## open the notebooks in JupyterLab, paired with their sources
 notebooks: .venv/.dev  ## execute every chapter top to bottom and renew its pair
 	$(BIN)/python notebooks/execute.py
 
-cifar10: .venv/.dev  ## train on CIFAR-10 through chapter 6, into runs/NAME; PRESET=quick or cpu
-	VITLIT_OUT="$(CURDIR)/runs/$(NAME)" \
-		$(BIN)/python notebooks/execute.py 06_cifar10 --preset $(PRESET) --out "runs/$(NAME)"
+cifar10: .venv/.dev  ## train on CIFAR-10 through chapter 6, into my-runs/NAME; PRESET=quick or cpu
+	VITLIT_OUT="$(RUNS)/$(NAME)" \
+		$(BIN)/python notebooks/execute.py 06_cifar10 --preset $(PRESET) --out "$(RUNS)/$(NAME)"
 
 bench: .venv/.bench  ## compare throughput with four other implementations, on a GPU if it is there
-	$(BIN)/python benchmarks/throughput.py
+	$(BIN)/python -m benchmarks.throughput
 
-labml: .venv/.dev  ## train labml's configuration for MINUTES=10, into runs/labml-seed0
-	$(BIN)/python benchmarks/against_labml.py --minutes $(MINUTES) --out runs/labml-seed0
+labml: .venv/.dev  ## train labml's configuration for MINUTES=10
+	$(BIN)/python -m studies.labml --minutes $(MINUTES)
 
 scaling: .venv/.dev  ## train ViT and ResNet on 1,000 to 50,000 images, where records are missing
-	$(BIN)/python benchmarks/scaling.py
+	$(BIN)/python -m studies.scaling
 
 translations: .venv/.site  ## find what English text has changed, and what of the Chinese is stale
 	$(BIN)/python docs/theme/translations.py

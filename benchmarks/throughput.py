@@ -27,14 +27,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from machine import device_of, environment_on
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vitlit import VisionTransformer, ViTConfig
-from vitlit.records import write_whole
+from vitlit import VisionTransformer, ViTConfig, processes, records
+from vitlit.files import write
 
 Step = Callable[[], object]
 SEED = 0  # of weights, images and the order within rounds
@@ -439,7 +438,7 @@ def run(words: list[str]) -> dict[str, Any]:
     parser.add_argument("--quick", action="store_true", help="a tiny architecture, for a try")
     parser.add_argument("--out", type=Path, help="the JSON file; results/DEVICE.json if not quick")
     arguments = parser.parse_args(words)
-    device = device_of(arguments.device)
+    device = torch.device(processes.device_of(arguments.device))
     settings = settings_of(arguments, device)
     out = arguments.out
     if out is None and not arguments.quick:
@@ -457,7 +456,7 @@ def run(words: list[str]) -> dict[str, Any]:
     result = {
         "command": shlex.join(["python", "benchmarks/throughput.py", *words]),
         "settings": settings,
-        "environment": environment_on(device),
+        "environment": records.environment() | processes.machine(device.type),
         "seconds": time.perf_counter() - start,
         "left_out": left_out,
         "architectures": {
@@ -478,7 +477,7 @@ def run(words: list[str]) -> dict[str, Any]:
     }
     if out is not None:
         text = json.dumps(result, indent=2, ensure_ascii=False)
-        write_whole(out, lambda file: file.write(f"{text}\n".encode()))
+        write(out, f"{text}\n".encode())
         console.print(f"written to {out}", soft_wrap=True)
     return result
 

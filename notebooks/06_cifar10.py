@@ -76,8 +76,9 @@ figures.images(
 # %%
 import os
 
+from vitlit.evaluate import evaluate
 from vitlit.presets import preset
-from vitlit.train import classifier_for, evaluate
+from vitlit.train import classifier_for
 
 name = os.environ.get("VITLIT_PRESET", "quick")
 recipe = preset(name)
@@ -101,10 +102,8 @@ assert abs(first.loss - math.log(len(pictures.classes))) < 0.1
 # %%
 from torch.nn import functional as F
 
-from vitlit.augment import normalize
-
 model = classifier.model.train()
-batch = normalize(pictures.train_images[:32], classifier.mean, classifier.std)
+batch = classifier.inputs(pictures.train_images[:32])
 labels = torch.arange(32) % len(pictures.classes)
 optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
 losses = []
@@ -342,7 +341,7 @@ for key in ("preset", "epochs", "parameters", "tested", "test_accuracy"):
 # Longer runs were made once, with the commands that stand in their records, and anyone can repeat them. Their numbers are read from `runs/`, never typed. They are those of the **last** epoch. To pick the best epoch by its test accuracy would be to train on the test set, a little.
 
 # %%
-from vitlit import records
+from vitlit import records, studies
 
 found = [run for run in records.find() if run.summary["data"].startswith("cifar10")]
 runs = [run for run in found if not run.is_study and run.summary["preset"] != "quick"]
@@ -355,7 +354,7 @@ for run in sorted(runs, key=lambda run: run.name):
 # Which data, how many pictures, which processor: that is in the record too. Of the runs whose weights are kept, this is the best.
 
 # %%
-full = live if name not in ("quick", "smoke") else next(run for run in runs if run.weights)
+full = live if name not in ("quick", "smoke") else studies.best(runs)
 for key in ("data_title", "tested_on", "tested", "device", "epochs", "parameters"):
     print(f"{key:<14}{full.summary[key]:>24}")
 for key in ("train_seconds", "test_accuracy"):
@@ -397,7 +396,7 @@ print(f"{statistics.mean(seeds):.2f} % ± {spread:.2f} %   {len(seeds)}")
 # Which trick mattered? Change one thing, keep everything else, and train again. The preset `ablation` is a small model and one epoch, so that it can be run often: each change with three seeds, each compared with the unchanged run of the same seed. `vitlit ablate` repeats them all. The first number is the accuracy without a change. Then comes a line for each change: the difference, its spread from seed to seed (never less than the median spread of all changes), and the time as a multiple of that without a change.
 
 # %%
-effects = records.effects([run for run in found if run.summary["preset"] == "ablation"])
+effects = studies.effects([run for run in found if run.summary["preset"] == "ablation"])
 base = {run.path: 100 * run.summary["test_accuracy"] for effect in effects for run in effect.base}
 print(f"{'':<22}{statistics.mean(base.values()):6.2f} %")
 for effect in effects:
@@ -421,9 +420,9 @@ figures.ablations(effects)
 # We load the weights of the best run and ask for every test picture. First a receipt: the weights in the file must give the accuracy in the record, to the picture.
 
 # %%
-from vitlit import checkpoint
+from vitlit.classifier import load
 
-trained = checkpoint.load(full.weights)
+trained = load(full.path)
 if trained.trained_on == pictures.title:
     result = evaluate(trained, pictures.test_images, pictures.test_labels)
     assert round(result.accuracy * n) == round(p * n)

@@ -43,11 +43,12 @@ figures.pipeline("positions")
 import torch
 from torch.nn import functional as F
 
-from vitlit import checkpoint, data, records
+from vitlit import data, records
+from vitlit.classifier import load
 
 pictures = data.load()
-start = checkpoint.load(records.weights_of("cpu-seed0"))
-model = start.model.eval()
+start = load("cpu-seed0")
+model = start.model
 
 print(start.trained_on)
 print("image ", model.config.image_size)
@@ -190,8 +191,6 @@ figures.heatmaps(maps, ["8 × 8", *kinds], inches=1.5, signed=True)
 
 
 # %%
-from vitlit.augment import normalize
-
 some, truth = pictures.test_images[::10], pictures.test_labels[::10]
 
 
@@ -199,7 +198,7 @@ some, truth = pictures.test_images[::10], pictures.test_labels[::10]
 def right(model, size):
     count = 0
     for images, labels in zip(some.split(250), truth.split(250), strict=True):
-        inputs = enlarge(normalize(images, start.mean, start.std), size)
+        inputs = enlarge(start.inputs(images), size)
         count += (model(inputs).argmax(dim=1) == labels).sum().item()
     return count
 
@@ -240,12 +239,12 @@ figures.bars(shown, "accuracy / %", lit=[f"{size[0]} interpolated" for size in s
 # Nothing demands a square. Chelsea's portrait, cut to twice as wide as high, is cut into $8 \times 16$ patches, and the table follows.
 
 # %%
+from dataclasses import replace
+
 wide = torch.from_numpy(figures.chelsea(64))[None, :, 12:44]
-oblong = model.resized((32, 64)).eval()
-inputs = normalize(wide, start.mean, start.std)
-with torch.no_grad():
-    chances = oblong(inputs)[0].softmax(dim=0)
-print(oblong.positions.grid, tuple(oblong.positions.table.shape))
+oblong = replace(start, model=model.resized((32, 64)))
+chances = oblong.logits(wide)[0].softmax(dim=0)
+print(oblong.model.positions.grid, tuple(oblong.model.positions.table.shape))
 for k in chances.topk(3).indices:
     print(f"{start.classes[k]:<12}{chances[k]:>8.1%}")
 
@@ -280,7 +279,7 @@ reveal(adapted)
 import math
 
 tuned = adapted(model, image_size=(48, 48), head="linear").eval()
-inputs = enlarge(normalize(some[:100], start.mean, start.std), (48, 48))
+inputs = enlarge(start.inputs(some[:100]), (48, 48))
 with torch.no_grad():
     before = with_table("interpolated", (48, 48)).watch(inputs)
     after = tuned.watch(inputs)
@@ -299,7 +298,7 @@ optimizer = torch.optim.AdamW(tuned.parameters(), lr=1e-3)
 losses = []
 for _ in range(30):
     chosen = torch.randint(len(pictures.train_images), (64,))
-    inputs = enlarge(normalize(pictures.train_images[chosen], start.mean, start.std), (48, 48))
+    inputs = enlarge(start.inputs(pictures.train_images[chosen]), (48, 48))
     loss = F.cross_entropy(tuned(inputs), pictures.train_labels[chosen])
     optimizer.zero_grad()
     loss.backward()

@@ -43,12 +43,12 @@ figures.pipeline("encoder")
 import torch
 from torch.nn import functional as F
 
-from vitlit import checkpoint, data, records
-from vitlit.augment import normalize
+from vitlit import data, records, studies
+from vitlit.classifier import load
 
 pictures = data.load()
-run = next(run for run in records.find() if run.weights and not run.is_study)
-trained = checkpoint.load(run.weights)
+run = studies.best(records.find())
+trained = load(run.path)
 trained.check(pictures)
 model, config = trained.model, trained.model.config
 L, h, P, grid = config.depth, config.heads, config.patch_size, model.positions.grid
@@ -60,7 +60,7 @@ print(run.name, f"D {config.width}  L {L}  h {h}  P {P}  grid {grid}")
 # %%
 @torch.no_grad()
 def watch(images, model=model):
-    batches = [model.watch(normalize(b, trained.mean, trained.std)) for b in images.split(200)]
+    batches = [model.watch(trained.inputs(b)) for b in images.split(200)]
     return {name: torch.cat([batch[name] for batch in batches]) for name in batches[0]}
 
 
@@ -305,7 +305,7 @@ few, own = images[::16], labels[::16]
 
 @torch.no_grad()
 def erased(picture, label):
-    inputs = normalize(picture[None], trained.mean, trained.std)
+    inputs = trained.inputs(picture[None])
     copies = inputs.repeat(grid[0] * grid[1], 1, 1, 1)
     for n in range(len(copies)):
         r, c = divmod(n, grid[1])
@@ -376,7 +376,7 @@ shelf, names = pictures.train_images[::10], pictures.train_labels[::10]
 def vectors(images):
     out = []
     for batch in images.split(250):
-        tokens = model.embedding(normalize(batch, trained.mean, trained.std))
+        tokens = model.embedding(trained.inputs(batch))
         tokens = model.encoder(model.positions(model.class_token(tokens)))
         out.append(F.normalize(tokens[:, 0], dim=1))
     return torch.cat(out)

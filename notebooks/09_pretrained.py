@@ -92,10 +92,10 @@ print((ours - flax).abs().max().item())
 # The patch embedding is the other place to stumble. For PyTorch it is a convolution with $D$ filters of $C \times P \times P$. In the paper's files the axes come as $P \times P \times C \times D$. Whoever reads them in the wrong order gets numbers of the right count, and no error.
 
 # %%
-from vitlit import checkpoint, data, records
+from vitlit import data, records, studies
+from vitlit.classifier import load
 
-run = next(run for run in records.find() if run.weights and not run.is_study)
-trained = checkpoint.load(run.weights)
+trained = load(studies.best(records.find()).path)
 filters = trained.model.embedding.projection.weight.detach().unflatten(1, (3, 4, 4))
 strongest = filters[filters.flatten(1).norm(dim=1).argsort(descending=True)][:10]
 kernel = strongest.permute(2, 3, 1, 0)  # as the paper's files have it
@@ -359,7 +359,7 @@ compare(ours, reference, random_images(1, 3, 224, 224))
 # Chapter 6 said why a small data set is hard for a ViT: two facts that a convolution is born with, it has to find out. How many pictures is that worth? Two models learn CIFAR-10 from its first 1,000 training pictures in a random order, then, from scratch, from the first 2,000, and so on up to all of them. One is the ViT with which chapter 6 changed one ingredient at a time, with all patches from the start. The other is a small ResNet, a convolutional network with residual connections. A picture costs both about the same number of multiplications.
 
 # %%
-groups = records.by_images([run for run in records.find() if run.summary["preset"] == "scaling"])
+groups = studies.by_images([run for run in records.find() if run.summary["preset"] == "scaling"])
 for model_name, sizes in groups.items():
     summary = sizes[min(sizes)][0].summary
     cost = f"{summary['flops'] / 2e6:6.1f} million multiplications"
@@ -405,16 +405,13 @@ import os
 
 from IPython.display import display
 
-from vitlit import pretrained
-
 if os.environ.get("VITLIT_ONLINE"):
-    known = pretrained.load("torchvision:vit_b_16")
+    known = load("torchvision:vit_b_16")
     cat = torch.from_numpy(figures.chelsea(224))[None]
     chances = known.logits(cat)[0].softmax(dim=0)
     for k in chances.topk(5).indices.tolist():
         print(f"{known.classes[k]:<24}{chances[k]:>8.1%}")
-    with torch.no_grad():
-        seen = known.model.watch(known.inputs(cat))
+    seen = known.watch(cat)
     looks = seen["attention_12"][0, :, 0, 1:].mean(dim=0).unflatten(0, (14, 14))
     display(figures.overlay(cat[0], [looks], inches=2.6))
 
@@ -429,7 +426,7 @@ if os.environ.get("VITLIT_ONLINE"):
 # %%
 from vitlit.export import export
 
-tuned = checkpoint.load(records.weights_of("finetune-48-seed0"))
+tuned = load("finetune-48-seed0")
 some = pictures.test_images[::50]
 with tempfile.TemporaryDirectory() as place:
     folder = Path(place) / "mine"

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
+from helpers.tiny import MODEL
 from torch import nn
-from toys import MODEL
 
 from vitlit.ablations import PostNormBlock, post_norm_, shuffle_patches_
 from vitlit.config import ViTConfig

@@ -2,7 +2,6 @@
 
 import math
 
-import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
@@ -19,8 +18,6 @@ from vitlit.augment import (
     erase,
     inside,
     mix,
-    normalize,
-    statistics,
     warp,
 )
 
@@ -68,26 +65,6 @@ def test_nothing_is_flipped_where_mirror_images_mean_something_else():
     shifts, flips = draw(50, 2, False, torch.Generator().manual_seed(0))
     assert not flips.any()
     assert torch.equal(shifts, draw(50, 2, True, torch.Generator().manual_seed(0))[0])
-
-
-@pytest.mark.parametrize("channels", [1, 3])
-def test_statistics_are_those_of_numpy(channels):
-    images = (
-        noise(30, channels, 5, 7) // torch.arange(1, channels + 1, dtype=torch.uint8)[:, None, None]
-    )
-    mean, std = statistics(images)
-    np.testing.assert_allclose(mean, images.numpy().mean((0, 2, 3)), rtol=1e-6)
-    np.testing.assert_allclose(std, images.numpy().std((0, 2, 3)), rtol=1e-6)
-
-
-def test_normalized_pixels_have_mean_0_and_deviation_1_in_every_channel():
-    images = noise(30, 3, 8, 8)
-    mean, std = statistics(images)
-    pixels = normalize(images, mean, std).numpy()
-    by_hand = (images.numpy() - mean.numpy().reshape(3, 1, 1)) / std.numpy().reshape(3, 1, 1)
-    np.testing.assert_allclose(pixels, by_hand, rtol=1e-6)
-    np.testing.assert_allclose(pixels.mean((0, 2, 3)), 0, atol=1e-5)
-    np.testing.assert_allclose(pixels.std((0, 2, 3)), 1, atol=1e-5)
 
 
 # Stronger distortions

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.tiny import dataset
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
-from toys import dataset
 
 from vitlit import records
 from vitlit.config import ViTConfig
@@ -255,7 +255,7 @@ def test_no_time_is_refused(labml, tmp_path):
 
 @pytest.fixture
 def scaling(monkeypatch, tmp_path):
-    """The script as a module, with toys for data and an empty folder for records."""
+    """The script as a module, with tiny for data and an empty folder for records."""
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     module = importlib.import_module("scaling")
     monkeypatch.setattr(module, "load", lambda source: dataset(train=100))

@@ -1,6 +1,7 @@
 """The command `vitlit`, from its words to its files and errors."""
 
 import csv
+import json
 import os
 import re
 import shutil
@@ -13,11 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers.tiny import CLASSES, MODEL, dataset
 from PIL import Image
 from rich.console import Console
-from toys import CLASSES, MODEL, dataset
 
-from vitlit import checkpoint, cli, presets, pretrained, records
+from vitlit import cli, presets, pretrained, records
+from vitlit.classifier import load
 from vitlit.config import ViTConfig
 from vitlit.layouts import to_layout
 from vitlit.receipts import randomize_
@@ -49,8 +51,9 @@ runpy.run_module("vitlit", run_name="__main__", alter_sys=True)
 def vitlit(tmp_path, monkeypatch, capsys):
     """Runs the command in an empty folder; returns its exit code and what it wrote."""
     monkeypatch.chdir(tmp_path)
-    for name in ("VITLIT_DATA", "VITLIT_MIRRORS"):
+    for name in ("VITLIT_DATA", "VITLIT_MIRRORS", "VITLIT_RUNS"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(records, "book", lambda: tmp_path / "runs")
     monkeypatch.setenv("VITLIT_CACHE", str(tmp_path / "cache"))
 
     def run(*words):
@@ -65,20 +68,19 @@ def vitlit(tmp_path, monkeypatch, capsys):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A folder with images, a run on them under runs/, and what the command printed."""
+    """A folder with images, a run on them under my-runs/, and what the command printed."""
     root = tmp_path_factory.mktemp("trained")
     data = dataset(train=30, test=24)
     for split in ("train", "test"):
         images, labels = getattr(data, f"{split}_images"), getattr(data, f"{split}_labels")
         for i, (image, label) in enumerate(zip(images, labels.tolist(), strict=True)):
-            path = root / "toys" / split / CLASSES[label] / f"{i:02}.png"
+            path = root / "tiny" / split / CLASSES[label] / f"{i:02}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(image.permute(1, 2, 0).numpy()).save(path)
     # As for a reader who has only what training needs.
-    words = ["train", *TINY, "--data", "toys", "--name", "one", "--set=batch_size=10"]
+    words = ["train", *TINY, "--data", "tiny", "--name", "one", "--set=batch_size=10"]
     environment = {"HOME": str(root), "OMP_NUM_THREADS": "1"}
     kept = {name: value for name, value in os.environ.items() if not name.startswith("VITLIT_")}
-    (root / "runs").mkdir()
     command = [sys.executable, "-c", HIDE, *words]
     ran = subprocess.run(
         command, cwd=root, env=kept | environment, text=True, capture_output=True, timeout=300
@@ -89,9 +91,9 @@ def trained(tmp_path_factory):
 
 def test_training_needs_only_what_it_declares(trained):
     root, ran = trained
-    assert "smoke on toys, 30 images → " in ran.stdout
+    assert "smoke on tiny, 30 images → " in ran.stdout
     assert "images/s" in ran.stderr
-    run = records.read(root / "runs" / "one")
+    run = records.read(root / "my-runs" / "one")
     assert run.summary["preset"] == "smoke"
     assert run.config["command"].startswith("vitlit train --preset smoke --seed 0 --set model.wid")
     assert run.config["batch_size"] == 10
@@ -101,9 +103,9 @@ def test_training_needs_only_what_it_declares(trained):
 
 def test_predict_agrees_with_evaluate_file_by_file(vitlit, trained, tmp_path):
     root, _ = trained
-    weights = root / "runs" / "one" / "model.safetensors"
+    weights = root / "my-runs" / "one" / "model.safetensors"
     code, out, _ = vitlit(
-        "evaluate", "--weights", weights, "--data", root / "toys", "--files", "new/files.csv"
+        "evaluate", "--weights", weights, "--data", root / "tiny", "--files", "new/files.csv"
     )
     assert code == 0
     with open(tmp_path / "new" / "files.csv", newline="") as file:
@@ -111,10 +113,10 @@ def test_predict_agrees_with_evaluate_file_by_file(vitlit, trained, tmp_path):
     assert len(rows) == 24
     assert all(row["true"] == Path(row["file"]).parent.name for row in rows)
     right = sum(row["true"] == row["predicted"] for row in rows)
-    assert f"toys: {right} of 24 test images right, {right / 24:.2%}" in out
-    assert right / 24 == records.read(root / "runs" / "one").summary["test_accuracy"]
+    assert f"tiny: {right} of 24 test images right, {right / 24:.2%}" in out
+    assert right / 24 == records.read(root / "my-runs" / "one").summary["test_accuracy"]
 
-    images = [root / "toys" / row["file"] for row in rows[:20]]
+    images = [root / "tiny" / row["file"] for row in rows[:20]]
     code, out, _ = vitlit("predict", *images, "--weights", weights, "--top", 1)
     assert code == 0
     said = [re.fullmatch(r"(.+): (\w+) [\d.]+%", line).groups() for line in out.splitlines()]
@@ -125,8 +127,8 @@ def test_predict_agrees_with_evaluate_file_by_file(vitlit, trained, tmp_path):
 
 def test_chances_of_all_classes_add_up(vitlit, trained):
     root, _ = trained
-    weights = root / "runs" / "one" / "model.safetensors"
-    image = next((root / "toys" / "test" / "bee").iterdir())
+    weights = root / "my-runs" / "one" / "model.safetensors"
+    image = next((root / "tiny" / "test" / "bee").iterdir())
     _, out, _ = vitlit("predict", image, "--weights", weights, "--top", 9)
     chances = dict(re.findall(r"(\w+) ([\d.]+)%", out))
     assert set(chances) == set(CLASSES)
@@ -137,9 +139,9 @@ def test_chances_of_all_classes_add_up(vitlit, trained):
 @pytest.mark.parametrize("pooling", ["class", "mean"])
 def test_attention_of_any_picture_is_drawn(vitlit, trained, tmp_path, pooling):
     root, _ = trained
-    weights = root / "runs" / "one" / "model.safetensors"
+    weights = root / "my-runs" / "one" / "model.safetensors"
     if pooling == "mean":
-        classifier = checkpoint.load(weights)
+        classifier = load(weights)
         config = replace(classifier.model.config, pooling="mean")
         weights = tmp_path / "mean.safetensors"
         replace(classifier, model=VisionTransformer(config)).save(weights)
@@ -152,20 +154,32 @@ def test_attention_of_any_picture_is_drawn(vitlit, trained, tmp_path, pooling):
     assert drawn.width > 2 * drawn.height
 
 
-def test_the_best_run_on_cifar10_is_taken_by_default(vitlit, trained, tmp_path):
+def test_the_newest_own_run_is_taken_by_default_and_then_the_books_best(vitlit, trained, tmp_path):
     root, _ = trained
-    image = next((root / "toys" / "test" / "bee").iterdir())
-    (tmp_path / "runs").mkdir()
-    for name, data, accuracy in (("a", "cifar10-jpeg", 0.5), ("b", "toys", 0.9)):
-        folder = shutil.copytree(root / "runs" / "one", tmp_path / "runs" / name)
-        summary = folder / "summary.json"
-        text = summary.read_text().replace('"data": "toys"', f'"data": "{data}"')
-        summary.write_text(re.sub(r'"test_accuracy": [\d.]+', f'"test_accuracy": {accuracy}', text))
-    assert vitlit("predict", image)[0] == 0
-    shutil.rmtree(tmp_path / "runs" / "a")
+    image = next((root / "tiny" / "test" / "bee").iterdir())
+    places = [tmp_path / name for name in ("my-runs/new", "my-runs/old", "runs/good", "runs/bad")]
+    for age, place in enumerate(places):
+        shutil.copytree(root / "my-runs" / "one", place)
+        summary = place / "summary.json"
+        about = {"preset": "cpu", "data": "cifar10", "test_accuracy": (9 - age) / 10}
+        summary.write_text(json.dumps(json.loads(summary.read_text()) | about))
+        os.utime(summary, (1000 - age, 1000 - age))
+    for place in places[:3]:
+        code, _, err = vitlit("predict", image)
+        assert (code, err) == (0, f"model: {place}\n")
+        shutil.rmtree(place)
+    shutil.rmtree(tmp_path / "runs")
     code, _, err = vitlit("predict", image)
     assert code == 1
-    assert f"no trained weights under {tmp_path / 'runs'}; give --weights FILE, or train" in err
+    assert f"no trained weights under {tmp_path / 'my-runs'}; give --weights FILE, or train" in err
+
+
+def test_the_name_of_a_run_of_the_books_is_refused(vitlit, trained, tmp_path):
+    root, _ = trained
+    shutil.copytree(root / "my-runs", tmp_path / "runs")
+    code, _, err = vitlit("train", *TINY, "--data", root / "tiny", "--name", "one")
+    assert code == 1
+    assert "one is the name of one of the book's runs; give another --name" in err
 
 
 def test_predict_takes_another_librarys_weights(vitlit, trained, tmp_path, monkeypatch):
@@ -175,7 +189,7 @@ def test_predict_takes_another_librarys_weights(vitlit, trained, tmp_path, monke
     about = {"classes": list("wxyz"), "mean": (0.5,) * 3, "std": (0.25,) * 3}
     found = {"torchvision": lambda name: (state, about | {"name": name}, {"heads": 3})}
     monkeypatch.setattr(pretrained, "LIBRARIES", found)
-    image = next((root / "toys" / "test" / "bee").iterdir())
+    image = next((root / "tiny" / "test" / "bee").iterdir())
     drawn = tmp_path / "attention.png"
     words = ("--weights", "torchvision:vit_b_16", "--top", "4", "--attention", drawn)
     code, out, _ = vitlit("predict", image, *words)
@@ -186,12 +200,12 @@ def test_predict_takes_another_librarys_weights(vitlit, trained, tmp_path, monke
 
 def test_what_hugging_face_was_given_is_predicted_with_from_its_folder(vitlit, trained, tmp_path):
     root, _ = trained
-    ours = checkpoint.load(root / "runs" / "one" / "model.safetensors")
+    ours = load(root / "my-runs" / "one" / "model.safetensors")
     linear = randomize_(VisionTransformer(replace(ours.model.config, head="linear"))).float()
     replace(ours, model=linear).save(tmp_path / "linear.safetensors")
     words = ("--to", "huggingface", "--weights", "linear.safetensors")
     assert vitlit("export", "theirs", *words)[0] == 0
-    image = next((root / "toys" / "test" / "bee").iterdir())
+    image = next((root / "tiny" / "test" / "bee").iterdir())
     _, expected, _ = vitlit("predict", image, "--weights", "linear.safetensors")
     code, out, _ = vitlit("predict", image, "--weights", "theirs")
     assert (code, out) == (0, expected)
@@ -202,7 +216,7 @@ def test_predict_takes_the_papers_file(vitlit, trained, tmp_path):
     model = randomize_(VisionTransformer(ViTConfig(image_size=(16, 16), classes=4, gelu="tanh")))
     state = to_layout(model.float().state_dict(), "npz", model.config)
     np.savez(tmp_path / "paper.npz", **{name: t.numpy() for name, t in state.items()})
-    image = next((root / "toys" / "test" / "bee").iterdir())
+    image = next((root / "tiny" / "test" / "bee").iterdir())
     code, out, _ = vitlit("predict", image, "--weights", "paper.npz", "--top", 4)
     assert code == 0
     assert {name for name, _ in re.findall(r"(\w+) ([\d.]+)%", out)} == set("0123")
@@ -210,7 +224,7 @@ def test_predict_takes_the_papers_file(vitlit, trained, tmp_path):
 
 def test_export_writes_a_folder_and_says_how_to_load_it(vitlit, trained, tmp_path):
     root, _ = trained
-    weights = root / "runs" / "one" / "model.safetensors"
+    weights = root / "my-runs" / "one" / "model.safetensors"
     out = tmp_path / "out"
     code, said, _ = vitlit("export", out, "--to", "timm", "--weights", weights)
     assert code == 0
@@ -226,7 +240,7 @@ def test_export_writes_a_folder_and_says_how_to_load_it(vitlit, trained, tmp_pat
 
 def test_data_says_what_is_there(vitlit, trained):
     root, _ = trained
-    code, out, _ = vitlit("data", root / "toys")
+    code, out, _ = vitlit("data", root / "tiny")
     assert code == 0
     assert "30 train, 24 test" in out
     assert "3: ant, bee, cat" in out
@@ -269,14 +283,17 @@ def test_help_names_the_commands(vitlit):
         ("train --data nowhere", "source is 'nowhere', where nothing is; give the path"),
         ("train --data TEXT", "text.txt cannot be read"),
         ("evaluate", "no trained weights under "),
-        ("evaluate --weights nowhere", "no checkpoint nowhere; `vitlit train` writes"),
+        (
+            "evaluate --weights nowhere",
+            "no weights nowhere; give a file, a run's folder or its name",
+        ),
         ("evaluate --weights TEXT", "text.txt is no whole safetensors file"),
         ("evaluate --weights WEIGHTS --data nowhere", "where nothing is"),
         ("predict nowhere.png --weights WEIGHTS", "nowhere.png cannot be read"),
         ("predict TEXT --weights WEIGHTS", "text.txt is no readable image"),
         ("predict a.png b.png --attention c.png", "--attention draws one picture, not 2"),
         ("data --jpeg 75", "--jpeg QUALITY and --to FOLDER go together; give both or none"),
-        ("data TOYS --jpeg 75 --to new", "toys is not the official CIFAR-10"),
+        ("data TOYS --jpeg 75 --to new", "tiny is not the official CIFAR-10"),
         ("data TOYS --jpeg 0 --to new", "JPEG quality 0 is not between 1 and 95"),
     ],
 )
@@ -286,9 +303,9 @@ def test_bad_input_ends_with_one_line_that_says_what_would_do(
     root, _ = trained
     (tmp_path / "text.txt").write_text("neither weights nor a picture")
     places = {
-        "TOYS": root / "toys",
+        "TOYS": root / "tiny",
         "TEXT": tmp_path / "text.txt",
-        "WEIGHTS": root / "runs" / "one" / "model.safetensors",
+        "WEIGHTS": root / "my-runs" / "one" / "model.safetensors",
     }
     command, *rest = [str(places.get(word, word)) for word in words.split()]
     code, _, err = vitlit(
@@ -309,10 +326,10 @@ def test_wrong_words_are_explained(vitlit):
 
 def test_data_with_other_classes_is_refused(vitlit, trained, tmp_path):
     root, _ = trained
-    shutil.copytree(root / "toys", tmp_path / "other")
+    shutil.copytree(root / "tiny", tmp_path / "other")
     for split in ("train", "test"):
         (tmp_path / "other" / split / "ant").rename(tmp_path / "other" / split / "wasp")
-    weights = root / "runs" / "one" / "model.safetensors"
+    weights = root / "my-runs" / "one" / "model.safetensors"
     code, _, err = vitlit("evaluate", "--weights", weights, "--data", "other")
     assert code == 1
     assert "the model knows the classes ant, bee, cat; other has bee, cat, wasp; evaluate it" in err
@@ -320,7 +337,7 @@ def test_data_with_other_classes_is_refused(vitlit, trained, tmp_path):
 
 def test_a_gpu_that_is_not_there_is_refused(vitlit, trained, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    weights = trained[0] / "runs" / "one" / "model.safetensors"
+    weights = trained[0] / "my-runs" / "one" / "model.safetensors"
     code, _, err = vitlit("evaluate", "--weights", weights, "--device", "cuda:1")
     assert code == 1
     assert "device 'cuda:1' is not there; use --device cpu" in err
@@ -328,34 +345,34 @@ def test_a_gpu_that_is_not_there_is_refused(vitlit, trained, monkeypatch):
 
 def test_a_name_that_is_taken_is_refused_and_kept(vitlit, trained, tmp_path):
     root, _ = trained
-    shutil.copytree(root / "runs", tmp_path / "runs")
-    before = (tmp_path / "runs" / "one" / "summary.json").read_bytes()
-    code, _, err = vitlit("train", *TINY, "--data", root / "toys", "--name", "one")
+    shutil.copytree(root / "my-runs", tmp_path / "my-runs")
+    before = (tmp_path / "my-runs" / "one" / "summary.json").read_bytes()
+    code, _, err = vitlit("train", *TINY, "--data", root / "tiny", "--name", "one")
     assert code == 1
     assert "holds a finished run; give another --name, or move it" in err
-    assert (tmp_path / "runs" / "one" / "summary.json").read_bytes() == before
+    assert (tmp_path / "my-runs" / "one" / "summary.json").read_bytes() == before
 
 
 def test_the_seed_may_be_set_like_any_field(vitlit, trained, tmp_path):
     root, _ = trained
-    words = ["--set=seed=5", "--set=epochs=1", "--data", root / "toys", "--name", "x"]
+    words = ["--set=seed=5", "--set=epochs=1", "--data", root / "tiny", "--name", "x"]
     assert vitlit("train", *TINY, *words)[0] == 0
-    run = records.read(tmp_path / "runs" / "x")
+    run = records.read(tmp_path / "my-runs" / "x")
     assert run.summary["seed"] == 5
     assert run.config["command"].startswith("vitlit train --preset smoke --seed 5")
 
 
 def test_ablate_trains_what_is_missing_and_only_that(vitlit, trained, tmp_path, monkeypatch):
     root, _ = trained
-    (tmp_path / "runs").mkdir()
+    (tmp_path / "my-runs").mkdir()
     variants = {name: presets.VARIANTS[name] for name in ("norm=post", "patch_size=2")}
     monkeypatch.setattr(presets, "VARIANTS", variants)
-    words = ["ablate", "--seeds", 1, "--jobs", 2, "--data", root / "toys"]
+    words = ["ablate", "--seeds", 1, "--jobs", 2, "--data", root / "tiny"]
     code, out, err = vitlit(*words)
     assert code == 0, err
     names = ["ablation-seed0", "ablation-norm-post-seed0", "ablation-patch_size-2-seed0"]
     assert [line.split()[0] for line in out.splitlines()] == names
-    runs = [records.read(tmp_path / "runs" / name) for name in names]
+    runs = [records.read(tmp_path / "my-runs" / name) for name in names]
     assert [run.summary["variant"] for run in runs] == ["", *variants]
     assert {run.summary["preset"] for run in runs} == {"ablation"}
     assert (
@@ -371,12 +388,12 @@ def test_ablate_trains_what_is_missing_and_only_that(vitlit, trained, tmp_path, 
 
 
 def test_an_ablation_that_fails_says_which(vitlit, tmp_path):
-    (tmp_path / "runs").mkdir()
+    (tmp_path / "my-runs").mkdir()
     code, _, err = vitlit("ablate", "--seeds", 1, "--data", "nowhere")
     assert code == 1
     assert "--name ablation-seed0 --data nowhere failed" in err
     assert "source is 'nowhere', where nothing is" in err.replace("\n", " ")
-    assert not list((tmp_path / "runs").iterdir())
+    assert not list((tmp_path / "my-runs").iterdir())
 
 
 def test_several_processes_need_a_name(vitlit, monkeypatch):

@@ -9,11 +9,19 @@ import sys
 from dataclasses import fields
 from pathlib import Path
 
-import archives
 import numpy as np
 import pytest
 import torch
-from archives import CIFAR10, image_folder, official_archive, official_batches, pack, picture, serve
+from helpers import archives
+from helpers.archives import (
+    CIFAR10,
+    image_folder,
+    official_archive,
+    official_batches,
+    pack,
+    picture,
+    serve,
+)
 from PIL import Image
 from torch import Tensor
 
@@ -282,9 +290,9 @@ def test_folder_within_the_folder_that_is_given(tmp_path):
 
 def test_two_datasets_in_one_are_refused(tmp_path):
     image_folder(tmp_path / "outer" / "pets")
-    image_folder(tmp_path / "outer" / "toys", classes=("ball", "doll"))
+    image_folder(tmp_path / "outer" / "tiny", classes=("ball", "doll"))
     for given in (tmp_path / "outer", pack(tmp_path / "outer", tmp_path / "outer.tar")):
-        with pytest.raises(DataError, match=r"'pets', 'toys'.*keep one"):
+        with pytest.raises(DataError, match=r"'pets', 'tiny'.*keep one"):
             load(given)
 
 

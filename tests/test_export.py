@@ -2,17 +2,18 @@
 
 import contextlib
 import errno
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from test_layouts import SMALL, random_model
 
 from vitlit import pretrained
-from vitlit.checkpoint import Classifier
+from vitlit.classifier import Classifier
 from vitlit.config import ViTConfig
 from vitlit.export import EXPORTS, export
-from vitlit.records import write_whole
 
 CLASSES = tuple("abcde")
 
@@ -22,7 +23,7 @@ def classifier(**changes):
     model = random_model(ViTConfig(**{**vars(SMALL), **changes})).float()
     mean, std = torch.tensor([10.0, 100.0, 200.0]), torch.tensor([50.0, 60.0, 70.0])
     channels = model.config.channels
-    return Classifier(model, CLASSES, mean[:channels], std[:channels], "toys")
+    return Classifier(model, CLASSES, mean[:channels], std[:channels], "tiny")
 
 
 def run(lines):
@@ -125,12 +126,13 @@ def test_the_papers_layout_is_read_only(tmp_path):
 
 
 def test_a_folder_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
-    def fail(path, write):
+    def fail(path, content):
         if path.name == "config.json":
-            raise OSError(errno.ENOSPC, "no room")
-        write_whole(path, write)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(path, content)
 
-    monkeypatch.setattr("vitlit.export.write_whole", fail)
+    write = Path.write_bytes
+    monkeypatch.setattr(Path, "write_bytes", fail)
     with pytest.raises(OSError, match=r"new/out cannot be written \(No space left .*make room"):
         export(classifier(), "timm", tmp_path / "new" / "out")
     assert list((tmp_path / "new").iterdir()) == []

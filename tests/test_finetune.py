@@ -4,15 +4,16 @@ from dataclasses import replace
 
 import pytest
 import torch
-from toys import CLASSES, MODEL, dataset, recipe
+from helpers.tiny import CLASSES, MODEL, dataset, recipe
 
-from vitlit import checkpoint
+from vitlit.checkpoint import Checkpoint
+from vitlit.classifier import load
 from vitlit.config import ViTConfig
 from vitlit.finetune import adapted
 from vitlit.heads import LinearHead, MLPHead
 from vitlit.presets import Recipe
 from vitlit.receipts import randomize_
-from vitlit.train import State, classifier_for, train
+from vitlit.train import classifier_for, train
 from vitlit.vit import VisionTransformer
 
 
@@ -105,8 +106,8 @@ def test_other_positions_do_not_exist(model):
 def start(tmp_path, monkeypatch):
     """A record that holds weights: its name, and its classifier."""
     monkeypatch.chdir(tmp_path)
-    run = train(recipe(model={"head": "mlp"}), dataset(), tmp_path / "runs" / "start")
-    return run.name, checkpoint.load(run.weights)
+    run = train(recipe(model={"head": "mlp"}), dataset(), tmp_path / "my-runs" / "start")
+    return run.name, load(run.weights)
 
 
 def tuned(name, **changes):
@@ -117,7 +118,7 @@ def tuned(name, **changes):
 def test_a_run_starts_from_the_weights_of_a_record_or_a_file(start):
     name, trained = start
     data = dataset()
-    for where in (name, f"runs/{name}/model.safetensors"):
+    for where in (name, f"my-runs/{name}/model.safetensors"):
         classifier = classifier_for(tuned(where), data, data.train_images)
         assert classifier.model.config.image_size == (16, 16)
         assert same(classifier.model, trained.model, "head.", "positions.")
@@ -127,8 +128,8 @@ def test_a_run_starts_from_the_weights_of_a_record_or_a_file(start):
 
 def test_images_are_enlarged_to_the_models_size_in_training_and_in_evaluation(start, tmp_path):
     name, trained = start
-    run = train(tuned(name), dataset(), tmp_path / "runs" / "tuned")
-    classifier = checkpoint.load(run.weights)
+    run = train(tuned(name), dataset(), tmp_path / "my-runs" / "tuned")
+    classifier = load(run.weights)
     images = dataset().test_images
     assert classifier.inputs(images).shape == (11, 3, 16, 16)
     assert trained.inputs(images).shape == (11, 3, 8, 8)
@@ -150,8 +151,8 @@ def test_enlarging_keeps_a_plain_picture_plain(start):
 
 def test_an_interrupted_run_from_weights_goes_on(start, tmp_path):
     name, _ = start
-    whole = train(tuned(name), dataset(), tmp_path / "runs" / "whole")
-    part = tmp_path / "runs" / "part"
+    whole = train(tuned(name), dataset(), tmp_path / "my-runs" / "whole")
+    part = tmp_path / "my-runs" / "part"
 
     class StopError(Exception):
         pass
@@ -160,17 +161,17 @@ def test_an_interrupted_run_from_weights_goes_on(start, tmp_path):
         raise StopError
 
     with pytest.MonkeyPatch.context() as patch:
-        save = State.save
-        patch.setattr(State, "save", lambda state, out: (save(state, out), stop()))
+        save = Checkpoint.save
+        patch.setattr(Checkpoint, "save", lambda state: (save(state), stop()))
         with pytest.raises(StopError):
             train(tuned(name), dataset(), part)
     again = train(tuned(name), dataset(), part)
-    assert same(checkpoint.load(again.weights).model, checkpoint.load(whole.weights).model)
+    assert same(load(again.weights).model, load(whole.weights).model)
 
 
 def test_a_missing_start_is_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(FileNotFoundError, match="no checkpoint nowhere"):
+    with pytest.raises(FileNotFoundError, match="no weights nowhere"):
         classifier_for(tuned("nowhere"), dataset(), dataset().train_images)
 
 
@@ -182,7 +183,7 @@ def test_what_the_start_decides_cannot_be_set():
 def test_images_of_other_channels_are_refused(start):
     name, _ = start
     gray = dataset(channels=1)
-    with pytest.raises(ValueError, match="takes images of 3 channels, toys has 1"):
+    with pytest.raises(ValueError, match="takes images of 3 channels, tiny has 1"):
         classifier_for(tuned(name), gray, gray.train_images)
 
 

@@ -12,11 +12,12 @@ from test_layouts import SMALL, huggingfaces, npz_of, published, random_model, s
 from torchvision.models import ViT_B_16_Weights, vit_b_16
 
 from vitlit import pretrained
-from vitlit.checkpoint import CheckpointError, Classifier
+from vitlit.checkpoint import CheckpointError
+from vitlit.classifier import Classifier, load
 from vitlit.config import ViTConfig
 from vitlit.export import export
 from vitlit.layouts import to_layout
-from vitlit.pretrained import is_foreign, load, model_of, read
+from vitlit.pretrained import is_foreign, model_of, read
 from vitlit.receipts import Row
 
 
@@ -158,7 +159,7 @@ def test_other_files_and_missing_ones_are_refused(tmp_path):
         read(tmp_path / "nothing.npz")
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "config.json").write_text("{}")
-    with pytest.raises(CheckpointError, match="holds no ViT of Hugging Face's"):
+    with pytest.raises(CheckpointError, match="and no ViT of Hugging Face's"):
         load(str(tmp_path / "folder"))
 
 
@@ -322,7 +323,7 @@ def test_models_that_are_no_vit_are_refused():
 
 def test_what_is_foreign_is_told_from_a_checkpoint_of_ours(tmp_path, state):
     ours = tmp_path / "ours.safetensors"
-    Classifier(random_model(), tuple("abcde"), torch.zeros(3), torch.ones(3), "toys").save(ours)
+    Classifier(random_model(), tuple("abcde"), torch.zeros(3), torch.ones(3), "tiny").save(ours)
     theirs = tmp_path / "theirs.safetensors"
     save_file({n: t.contiguous() for n, t in state.items()}, theirs)
     (tmp_path / "cut.safetensors").write_bytes(theirs.read_bytes()[:9])

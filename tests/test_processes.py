@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from toys import dataset, recipe
+from helpers.tiny import dataset, recipe
 
 from vitlit import processes, records
 from vitlit.train import train
@@ -22,7 +22,7 @@ SETTINGS = {
 PROGRAM = f"""
 import json, sys
 sys.path.insert(0, {str(HERE)!r})
-from toys import dataset, recipe
+from helpers.tiny import dataset, recipe
 from vitlit.train import train
 train(recipe(**json.loads(sys.argv[2])), dataset(), sys.argv[1], progress=False)
 """

@@ -1,7 +1,6 @@
 """vitlit.records: what a run leaves, and what is refused."""
 
 import json
-import math
 import os
 import re
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 
 from vitlit import records
 
+ROOT = Path(__file__).resolve().parents[1]
 ROWS = [{"epoch": 1, "train_loss": 2.0}, {"epoch": 2, "train_loss": 1.5}]
 
 
@@ -82,14 +82,35 @@ def test_finished_runs_are_found_best_first(tmp_path):
     assert records.find(tmp_path / "nothing") == []
 
 
-def test_runs_are_those_of_the_nearest_folder_above(tmp_path, monkeypatch):
-    below = tmp_path / "notebooks" / "deep"
-    below.mkdir(parents=True)
-    monkeypatch.chdir(below)
-    assert records.folder() == below / "runs"
-    write(tmp_path / "runs" / "one")
-    assert records.folder() == tmp_path / "runs"
-    assert [run.name for run in records.find()] == ["one"]
+def test_the_books_runs_are_those_of_the_checkout(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert records.book() == ROOT / "runs"
+    assert all(run.path.parent == ROOT / "runs" for run in records.find())
+
+
+def test_a_readers_runs_lie_apart_in_the_checkout_or_where_he_is(monkeypatch, tmp_path):
+    (tmp_path / "book" / "runs").mkdir(parents=True)
+    (tmp_path / "book" / "notebooks").mkdir()
+    monkeypatch.setattr(records, "book", lambda: tmp_path / "book" / "runs")
+    monkeypatch.delenv("VITLIT_RUNS", raising=False)
+    for here, folder in (("book/notebooks", "book/my-runs"), (".", "my-runs")):
+        monkeypatch.chdir(tmp_path / here)
+        assert records.mine() == tmp_path / folder
+    monkeypatch.setenv("VITLIT_RUNS", "elsewhere")
+    assert records.mine() == tmp_path / "elsewhere"
+
+
+def test_the_readers_newest_run_comes_first_and_then_the_books_best(monkeypatch, tmp_path):
+    monkeypatch.setattr(records, "book", lambda: tmp_path / "runs")
+    monkeypatch.setenv("VITLIT_RUNS", str(tmp_path / "mine"))
+    for number, name in enumerate(("mine/new", "mine/old")):
+        summary = write(tmp_path / name, 0.1) / "summary.json"
+        os.utime(summary, (1000 - number, 1000 - number))
+    for name, accuracy in (("runs/a", 0.3), ("runs/b", 0.9)):
+        write(tmp_path / name, accuracy)
+    assert [run.name for run in records.everywhere()] == ["new", "old", "b", "a"]
+    monkeypatch.setenv("VITLIT_RUNS", str(tmp_path / "runs"))
+    assert [run.name for run in records.everywhere()] == ["b", "a"]
 
 
 @pytest.mark.parametrize("full_after", range(6))
@@ -118,77 +139,3 @@ def test_the_environment_says_what_ran(tmp_path, monkeypatch):
     json.dumps(environment)
     monkeypatch.setenv("PATH", str(tmp_path))
     assert records.environment()["commit"] is None
-
-
-def runs_of(variant, accuracies, seconds=60.0, **other):
-    """What the statistics need of records: a run a seed."""
-    about = {"variant": variant, "preset": "ablation", "data": "cifar10", "epochs": 1, **other}
-    return [
-        records.Run(
-            Path(f"{variant}-{seed}"), {}, {}, {},
-            {**about, "seed": seed, "test_accuracy": accuracy, "train_seconds": seconds}, {},
-        )
-        for seed, accuracy in enumerate(accuracies)
-    ]  # fmt: skip
-
-
-BASE = runs_of("", [0.50, 0.52, 0.54])
-
-
-def test_a_change_is_compared_seed_by_seed_and_the_most_harmful_comes_first():
-    better, worse = runs_of("b", [0.53, 0.56, 0.57], 120), runs_of("w", [0.40, 0.42, 0.44])
-    first, second = records.effects([*better, *reversed(BASE), *reversed(worse)])
-    assert (first.variant, second.variant) == ("w", "b")
-    assert first.differences == pytest.approx([-10, -10, -10])
-    assert second.differences == pytest.approx([3, 4, 3])
-    assert (first.mean, second.mean) == pytest.approx((-10, 10 / 3))
-    assert (first.cost, second.cost) == (1, 2)
-    assert first.measurable
-    assert second.measurable
-    assert [run.summary["seed"] for run in first.base] == [0, 1, 2]
-
-
-def test_a_difference_within_the_spread_is_not_measurable():
-    [effect] = records.effects([*BASE, *runs_of("x", [0.51, 0.54, 0.53])])
-    assert effect.differences == pytest.approx([1, 2, -1])
-    assert effect.spread == pytest.approx(math.sqrt(7 / 3))
-    assert not effect.measurable
-
-
-def test_seeds_that_agree_by_luck_do_not_make_a_difference_measurable():
-    lucky = runs_of("lucky", [0.502, 0.522, 0.542])
-    usual = runs_of("usual", [0.51, 0.51, 0.55])
-    wild = runs_of("wild", [0.10, 0.52, 0.30])
-    assert records.effects([*BASE, *lucky])[0].measurable
-    effects = {e.variant: e for e in records.effects([*BASE, *lucky, *usual, *wild])}
-    assert effects["lucky"].spread == effects["usual"].spread == pytest.approx(math.sqrt(4 / 3))
-    assert not effects["lucky"].measurable
-    # The wild one keeps its own spread, and does not drown what the others say.
-    assert effects["wild"].spread > 10
-
-
-def test_one_seed_measures_nothing_and_several_changes_lend_their_spread():
-    alone = records.effects([*BASE, *runs_of("x", [0.1])])
-    assert (alone[0].spread, alone[0].measurable) == (math.inf, False)
-    one, _ = records.effects([*BASE, *runs_of("x", [0.1]), *runs_of("y", [0.50, 0.53, 0.54])])
-    assert (one.variant, one.measurable) == ("x", True)
-
-
-@pytest.mark.parametrize(
-    "other", [{"preset": "cpu"}, {"data": "cifar10-jpeg"}, {"epochs": 2}], ids=str
-)
-def test_only_what_is_the_same_but_for_one_thing_is_compared(other):
-    assert records.effects([*BASE, *runs_of("x", [0.4, 0.4, 0.4], **other)]) == []
-    assert records.effects(runs_of("x", [0.4, 0.4])) == []
-    [effect] = records.effects([*BASE[:2], *runs_of("x", [0.4, 0.4, 0.4])])
-    assert len(effect.differences) == 2
-
-
-def test_about_one_in_eight_changes_that_do_nothing_passes_for_measurable():
-    random, found = np.random.default_rng(0), []
-    for _ in range(150):
-        runs = [*runs_of("", random.normal(0.5, 0.005, 3).tolist())]
-        for k in range(14):
-            runs += runs_of(f"{k}", random.normal(0.5, 0.005, 3).tolist())
-        found += [effect.measurable for effect in records.effects(runs)]
-    assert sum(found) / len(found) == pytest.approx(1 / 8, abs=0.04)

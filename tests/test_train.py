@@ -6,26 +6,27 @@ import math
 import os
 from dataclasses import asdict, replace
 
-import kills
 import numpy as np
 import pytest
 import torch
+from helpers import interruptions
+from helpers.tiny import CLASSES, dataset, recipe
 from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel
-from toys import CLASSES, dataset, recipe
 
-from vitlit import checkpoint, records
+from vitlit import checkpoint, files, records
 from vitlit import train as training
+from vitlit.classifier import load
 from vitlit.encoder import Encoder
+from vitlit.evaluate import evaluate
 from vitlit.train import (
     batches_of,
     classifier_for,
-    evaluate,
     fewer_patches,
     optimizers_for,
     rate_at,
     split,
-    steps_an_epoch,
+    steps_of,
 )
 
 FILES = {
@@ -39,7 +40,7 @@ def train(recipe, data, out, **how):
 
 
 def weights_of(folder):
-    return checkpoint.load(folder / "model.safetensors").model.state_dict()
+    return load(folder / "model.safetensors").model.state_dict()
 
 
 def same_weights(a, b):
@@ -250,7 +251,7 @@ def test_images_that_do_not_fill_a_batch_make_one():
     data = dataset(5)
     batches = list(batches_of(data.train_images, data.train_labels, recipe(), True, 0))
     assert [len(images) for images, _ in batches] == [5]
-    assert [steps_an_epoch(recipe(), n) for n in (5, 8, 15, 16)] == [1, 1, 1, 2]
+    assert [steps_of(recipe(), n) for n in (5, 8, 15, 16)] == [1, 1, 1, 2]
 
 
 # Repeating
@@ -297,14 +298,15 @@ def test_a_run_that_ends_while_it_saves_goes_on_from_the_state_before(tmp_path, 
     whole = train(recipe(), dataset(), tmp_path / "whole")
     saves = []
 
-    def fail_the_second_time(path, state):
+    def fail_the_second_time(path, content):
         saves.append(path)
         if len(saves) == 2:
             monkeypatch.setattr(os, "fsync", no_space)
-        checkpoint.save_training(path, state)
+        write(path, content)
 
+    write = files.write
     with monkeypatch.context() as patch:
-        patch.setattr(training, "save_training", fail_the_second_time)
+        patch.setattr(files, "write", fail_the_second_time)
         with pytest.raises(OSError, match="No space left"):
             train(recipe(), dataset(), tmp_path / "full")
     monkeypatch.undo()
@@ -426,7 +428,7 @@ def test_the_record_is_complete(tmp_path):
     summary = run.summary
     assert summary == json.loads((run.path / "summary.json").read_text())
     assert (summary["preset"], summary["variant"], summary["seed"]) == ("custom", "", 3)
-    assert (summary["data"], summary["data_title"]) == ("toys", "toys")
+    assert (summary["data"], summary["data_title"]) == ("tiny", "tiny")
     assert (summary["tested_on"], summary["tested"]) == ("test images", 11)
     assert (summary["device"], summary["epochs"]) == ("cpu", 3)
     assert summary["train_seconds"] == run.metrics["seconds"][-1] > 0
@@ -435,9 +437,9 @@ def test_the_record_is_complete(tmp_path):
 def test_the_summary_says_what_the_stored_weights_do(tmp_path):
     data = dataset()
     summary = train(recipe(), data, tmp_path).summary
-    classifier = checkpoint.load(tmp_path / "model.safetensors")
+    classifier = load(tmp_path / "model.safetensors")
     assert classifier.classes == CLASSES
-    assert classifier.trained_on == "toys"
+    assert classifier.trained_on == "tiny"
     assert summary["parameters"] == sum(p.numel() for p in classifier.model.parameters())
     result = evaluate(classifier, data.test_images, data.test_labels)
     assert summary["test_accuracy"] == result.accuracy
@@ -453,7 +455,7 @@ def test_the_summary_says_what_the_stored_weights_do(tmp_path):
 def test_the_model_learns_statistics_of_training_images_only(tmp_path):
     data = dataset()
     train(recipe(epochs=1), replace(data, test_images=data.test_images // 2), tmp_path)
-    classifier = checkpoint.load(tmp_path / "model.safetensors")
+    classifier = load(tmp_path / "model.safetensors")
     pixels = data.train_images.numpy()
     np.testing.assert_allclose(classifier.mean, pixels.mean((0, 2, 3)), rtol=1e-5)
     np.testing.assert_allclose(classifier.std, pixels.std((0, 2, 3)), rtol=1e-5)
@@ -536,7 +538,7 @@ def test_the_most_confident_mistakes_are_kept(tmp_path):
     noisy = replace(data, test_labels=data.test_labels.flip(0))
     run = train(recipe(epochs=1), noisy, tmp_path)
     kept = np.load(run.path / "mistakes.npz")
-    classifier = checkpoint.load(tmp_path / "model.safetensors")
+    classifier = load(tmp_path / "model.safetensors")
     chances = classifier.logits(torch.from_numpy(kept["images"])).softmax(dim=1)
     assert (kept["true"] != kept["predicted"]).all()
     assert torch.equal(chances.argmax(dim=1), torch.from_numpy(kept["predicted"]))
@@ -558,7 +560,7 @@ def test_weights_that_no_configuration_describes_are_not_stored(tmp_path, change
 
 
 def test_a_run_that_is_killed_goes_on_and_ends_with_the_same_weights(tmp_path):
-    assert kills.check(4, tmp_path) == 4
+    assert interruptions.check(4, tmp_path) == 4
 
 
 def test_weights_stored_in_half_precision_are_those_that_were_tested(tmp_path):
@@ -567,7 +569,7 @@ def test_weights_stored_in_half_precision_are_those_that_were_tested(tmp_path):
     whole = train(recipe(), data, tmp_path / "whole")
     sizes = [(r.path / "model.safetensors").stat().st_size for r in (run, whole)]
     assert sizes[0] < 0.65 * sizes[1]
-    classifier = checkpoint.load(run.weights)
+    classifier = load(run.weights)
     assert {t.dtype for t in classifier.model.state_dict().values()} == {torch.float32}
     result = evaluate(classifier, data.test_images, data.test_labels)
     assert (run.summary["test_accuracy"], run.summary["test_loss"]) == (

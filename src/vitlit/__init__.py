@@ -21,7 +21,7 @@ _HOMES = {
     "Encoder": "encoder",
     "LinearHead": "heads",
     "MLPHead": "heads",
-    "ViTConfig": "vit",
+    "ViTConfig": "config",
     "VisionTransformer": "vit",
 }
 __all__ = list(_HOMES)

@@ -3,6 +3,8 @@
 They exist to be measured. Their weights are not stored, since no configuration describes them.
 """
 
+from typing import cast
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -11,8 +13,14 @@ from vitlit.encoder import EncoderBlock, Tokens
 from vitlit.vit import VisionTransformer
 
 
-class PostNormBlock(EncoderBlock):
-    """Norms after the residual sum, as in the first Transformer (Vaswani et al. 2017, 3.1)."""
+class PostNormBlock(nn.Module):
+    """A block's parts with its norms after the residual sum (Vaswani et al. 2017, section 3.1)."""
+
+    def __init__(self, block: EncoderBlock) -> None:
+        super().__init__()
+        self.norm1, self.attention = block.norm1, block.attention
+        self.norm2, self.mlp = block.norm2, block.mlp
+        self.skip = block.skip
 
     def forward(self, tokens: Tokens) -> Tokens:
         """Norm what tokens and branches add up to."""
@@ -22,9 +30,11 @@ class PostNormBlock(EncoderBlock):
 
 def post_norm_(model: VisionTransformer) -> None:
     """Turn an untrained model's blocks into post-norm blocks; the last norm is theirs already."""
-    for block in model.encoder.blocks:
-        block.__class__ = PostNormBlock
-    model.encoder.norm = nn.Identity()  # type: ignore[assignment]
+    encoder = model.encoder
+    encoder.blocks = nn.ModuleList(
+        PostNormBlock(cast(EncoderBlock, block)) for block in encoder.blocks
+    )
+    encoder.norm = nn.Identity()  # type: ignore[assignment]
 
 
 def shuffle_patches_(model: VisionTransformer) -> None:

@@ -169,21 +169,3 @@ def mix(
     mixed = (kept * pixels + (1 - kept) * pixels[other]).round().to(torch.uint8)
     share = kept.mean(dim=(1, 2, 3))[:, None]
     return mixed, share * targets + (1 - share) * targets[other]
-
-
-def normalize(
-    images: UInt8[Tensor, "B C H W"], mean: Float[Tensor, " C"], std: Float[Tensor, " C"]
-) -> Float[Tensor, "B C H W"]:
-    """Bytes to numbers of mean 0 and deviation 1 a channel; mean and std in grey levels, 0–255."""
-    return (images - mean[:, None, None]) / std[:, None, None]
-
-
-def statistics(images: UInt8[Tensor, "n C H W"]) -> tuple[Float[Tensor, " C"], Float[Tensor, " C"]]:
-    """Mean and deviation of each channel over all pixels, in grey levels."""
-    flat = images.transpose(0, 1).flatten(1)
-    counts = torch.stack([channel.bincount(minlength=256) for channel in flat]).double()
-    share = counts / counts.sum(dim=1, keepdim=True)
-    levels = torch.arange(256, dtype=torch.float64, device=images.device)
-    mean = (share * levels).sum(dim=1)
-    variance = (share * (levels - mean[:, None]) ** 2).sum(dim=1)
-    return mean.float(), variance.sqrt().float()

@@ -16,7 +16,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from vitlit import records
+from vitlit import presets, records, studies
+from vitlit.files import write as write_file
 
 app = typer.Typer(
     help="The Vision Transformer, as a book that runs.",
@@ -25,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-console = Console(soft_wrap=True)
+console, errors = Console(soft_wrap=True), Console(soft_wrap=True, stderr=True)
 
 Data = Annotated[
     str | None,
@@ -37,9 +38,9 @@ Data = Annotated[
 Weights = Annotated[
     str | None,
     typer.Option(
-        help="A model.safetensors, or another library's weights: a file or folder of them, "
-        "torchvision:vit_b_16, timm:NAME, huggingface:ORGANIZATION/NAME. [default: the best run "
-        "under runs/ that has one]"
+        help="A run's name or folder, a model.safetensors, or another library's weights: a file or "
+        "folder of them, torchvision:vit_b_16, timm:NAME, huggingface:ORGANIZATION/NAME. [default: "
+        "your newest run that has some, else the book's best]"
     ),
 ]
 Device = Annotated[str, typer.Option(help="cpu, cuda or cuda:N; auto takes a GPU if there is one.")]
@@ -47,15 +48,17 @@ Device = Annotated[str, typer.Option(help="cpu, cuda or cuda:N; auto takes a GPU
 
 @app.command()
 def train(
-    preset: Annotated[
-        str, typer.Option(help="smoke, quick, cpu, cpu-long, ablation, gpu or gpu-long.")
-    ] = "cpu",
+    preset: Annotated[str, typer.Option(help=f"One of {', '.join(presets.PRESETS)}.")] = "cpu",
     variant: Annotated[
-        str, typer.Option(help="One thing changed, such as positions=none. [default: nothing]")
+        str,
+        typer.Option(help=f"One thing changed: {', '.join(presets.VARIANTS)}. [default: nothing]"),
     ] = "",
     seed: Annotated[int, typer.Option(help="Decides everything that is random.")] = 0,
     name: Annotated[
-        str | None, typer.Option(help="The record's folder under runs/. [default: preset and time]")
+        str | None,
+        typer.Option(
+            help="The record's folder, under my-runs/ or $VITLIT_RUNS. [default: preset and time]"
+        ),
     ] = None,
     change: Annotated[
         list[str] | None,
@@ -69,16 +72,16 @@ def train(
     Several GPUs, or machines: torchrun --nproc-per-node 4 -m vitlit train …, with --name.
     """
     from vitlit import data as datasets
-    from vitlit.presets import preset as recipe_of
+    from vitlit.processes import device_of
     from vitlit.train import train as run_training
 
     changes = _changes(change or [])
-    recipe = recipe_of(preset, variant, **{"seed": seed, **changes})
+    recipe = presets.preset(preset, variant, **{"seed": seed, **changes})
     processes, rank = (int(os.environ.get(key, 0)) for key in ("WORLD_SIZE", "RANK"))
     if processes > 1 and name is None:
         raise ValueError(f"{processes} processes need one folder; give --name")
+    out = _folder_of(name or f"{preset}-{datetime.now():%Y%m%d-%H%M%S}")
     dataset = datasets.load(data)
-    out = records.folder() / (name or f"{preset}-{datetime.now():%Y%m%d-%H%M%S}")
     command = f"torchrun --nproc-per-node {processes} -m " if processes > 1 else ""
     command += f"vitlit train --preset {preset}{f' --variant {variant}' if variant else ''}"
     command += f" --seed {recipe.seed}"
@@ -88,7 +91,7 @@ def train(
     import torch
 
     torch.backends.cuda.matmul.allow_tf32 = True  # what is tested in the end runs on the CPU
-    run = run_training(recipe, dataset, out, device=_device(device), command=command)
+    run = run_training(recipe, dataset, out, device=device_of(device), command=command)
     if rank == 0:
         console.print(_results(run))
 
@@ -100,9 +103,7 @@ def ablate(
     data: Data = None,
 ) -> None:
     """Train the preset `ablation` and all its variants, where their records are missing."""
-    from vitlit.presets import VARIANTS
-
-    folder = records.folder()
+    folder = records.mine()
     threads = str(max(1, (os.cpu_count() or 1) // jobs))
 
     def run(job: tuple[int, str]) -> str:
@@ -121,7 +122,7 @@ def ablate(
                 raise ValueError(f"{shlex.join(command[1:])} failed\n{done.stderr[-2000:]}")
         return f"{name:<40}{records.read(folder / name).summary['test_accuracy']:>8.2%}"
 
-    todo = [(seed, variant) for seed in range(seeds) for variant in ("", *VARIANTS)]
+    todo = [(seed, variant) for seed in range(seeds) for variant in ("", *presets.VARIANTS)]
     pool = ThreadPoolExecutor(jobs)
     try:
         for line in pool.map(run, todo):
@@ -141,14 +142,13 @@ def evaluate(
 ) -> None:
     """Test a model on all test images."""
     from vitlit import data as datasets
-    from vitlit.train import evaluate as run_evaluation
+    from vitlit.evaluate import evaluate as run_evaluation
 
     classifier = _classifier(weights, device)
     dataset = datasets.load(data)
     classifier.check(dataset)
     result = run_evaluation(classifier, dataset.test_images, dataset.test_labels)
-    right = int((result.predictions == dataset.test_labels).sum())
-    total = len(dataset.test_labels)
+    right, total = int(result.right.sum()), len(result.labels)
     console.print(f"{dataset.title}: {right:,} of {total:,} test images right, {right / total:.2%}")
     if files is not None:
         text = io.StringIO(newline="")
@@ -157,7 +157,7 @@ def evaluate(
         names = classifier.classes
         for row in zip(dataset.test_files, dataset.test_labels, result.predictions, strict=True):
             table.writerow([row[0], names[row[1]], names[row[2]]])
-        records.write_whole(files, lambda file: file.write(text.getvalue().encode()))
+        write_file(files, text.getvalue().encode())
 
 
 @app.command()
@@ -243,46 +243,39 @@ def _changes(texts: list[str]) -> dict[str, Any]:
     return changes
 
 
-def _device(name: str) -> str:
-    import torch
-
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if name.partition(":")[0] not in ("cpu", "cuda"):
-        raise ValueError(f"no device {name!r}; choose cpu, cuda, cuda:N or auto")
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise ValueError(f"device {name!r} is not there; use --device cpu")
-    return name
+def _folder_of(name: str) -> Path:
+    """The folder of a new record. A name that means weights of the book's is refused."""
+    folder, book = records.mine(), records.book()
+    if folder != book and (book / name / "model.safetensors").exists():
+        raise ValueError(f"{name} is the name of one of the book's runs; give another --name")
+    return folder / name
 
 
 def _classifier(weights: str | None, device: str) -> Any:
-    from vitlit.checkpoint import load
-    from vitlit.pretrained import is_foreign
-    from vitlit.pretrained import load as load_foreign
+    """The classifier asked for; else that of the reader's newest run, or of the book's best."""
+    from vitlit.classifier import load
+    from vitlit.processes import device_of
 
     if weights is None:
-        found = [
-            run.weights
-            for run in records.find()
-            if run.weights and "cifar10" in run.summary["data"]
-        ]
-        if not found:
+        usable = [run for run in records.everywhere() if run.weights]
+        own = (run for run in usable if run.path.parent != records.book())
+        run = next(own, None) or studies.best(usable)
+        if run is None:
             raise ValueError(
-                f"no trained weights under {records.folder()}; give --weights FILE, or train a "
+                f"no trained weights under {records.mine()}; give --weights FILE, or train a "
                 "model with `vitlit train --preset cpu`"
             )
-        return load(found[0]).to(_device(device))
-    return (load_foreign if is_foreign(weights) else load)(weights).to(_device(device))
+        weights = str(run.path)
+        errors.print(f"model: {weights}", highlight=False, markup=False)
+    return load(weights).to(device_of(device))
 
 
 def _draw_attention(classifier: Any, picture: Any, path: Path) -> None:
     from vitlit import figures
-    from vitlit.augment import normalize
 
     classifier = classifier.to("cpu")
     model = classifier.model
-    images = normalize(picture[None], classifier.mean, classifier.std)
-    weights = model.watch(images)[f"attention_{model.config.depth}"][0].detach()
+    weights = classifier.watch(picture[None])[f"attention_{model.config.depth}"][0]
     looks = weights[:, 0, 1:] if model.config.pooling == "class" else weights.mean(dim=1)
     maps = looks.unflatten(1, model.positions.grid)
     labels = ["image", "mean", *(f"head {h}" for h in range(1, len(maps) + 1))]
@@ -305,6 +298,5 @@ def main() -> None:
     try:
         app()
     except (ValueError, OSError) as error:
-        console.file = sys.stderr
-        console.print(f"error: {error}", style="red", markup=False, highlight=False)
+        errors.print(f"error: {error}", style="red", markup=False, highlight=False)
         sys.exit(1)

@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-from vitlit.patches import grid_of
-
 SIZES = {  # width D, depth L, heads h, MLP width
     "Ti": (192, 12, 3, 768),  # Touvron et al. 2021, table 1
     "S": (384, 12, 6, 1536),
@@ -20,6 +18,12 @@ CHOICES = {
     "head": ("linear", "mlp"), "activation": ("tanh", "relu"), "gelu": ("none", "tanh"),
     "pooling": ("class", "mean"), "positions": ("learned", "sincos", "none"),
 }  # fmt: skip
+# What can change about a trained model without touching a weight of its encoder, and how its
+# positions follow it to another grid.
+CHANGEABLE = (
+    "image_size", "classes", "head", "head_width", "activation", "dropout", "stochastic_depth"
+)  # fmt: skip
+START_POSITIONS = ("interpolated", "nearest", "fresh")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +54,8 @@ class ViTConfig:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be built, before anything is built."""
+        from vitlit.patches import grid_of  # here, so that choices can be listed without torch
+
         object.__setattr__(self, "image_size", tuple(self.image_size))
         grid_of(self.image_size, self.patch_size)
         for name, choices in CHOICES.items():

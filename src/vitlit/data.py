@@ -12,7 +12,6 @@ import pickle
 import re
 import sys
 import tarfile
-import tempfile
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -32,6 +31,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 from torch import Tensor
 from tqdm import tqdm
+
+from vitlit.files import whole
 
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 ARCHIVE = "cifar-10-python.tar.gz"
@@ -217,16 +218,11 @@ def reencode(
     if data.name != "cifar10":
         raise DataError(f"{data.title} is not the official CIFAR-10, which alone is re-encoded")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as beside:
-            new = Path(beside, "new")
+        with whole(target) as new:
             for split in SPLITS:
                 _write_jpegs(new / split, data, split, quality)
-            if target.exists():
-                target.rmdir()
-            os.replace(new, target)
     except OSError as error:
-        raise DataError(f"{target} cannot be written ({error}); choose another folder") from error
+        raise DataError(str(error.strerror)) from error
     return target
 
 
@@ -591,14 +587,9 @@ def _cached(file: Path, identity: str, decode: Callable[[], Dataset]) -> Dataset
     fields = {key: value for key, value in vars(data).items() if key not in TENSORS}
     identity = f"{CACHE_FORMAT} {identity}"
     metadata = {"identity": identity, "content": _content(data), "fields": json.dumps(fields)}
-    part = file.with_name(f"{file.name}.{os.getpid()}.part")
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            save_file({name: getattr(data, name).numpy() for name in TENSORS}, part, metadata)
-            os.replace(part, file)
-        finally:
-            part.unlink(missing_ok=True)
+        with whole(file) as new:
+            save_file({name: getattr(data, name).numpy() for name in TENSORS}, new, metadata)
     except (OSError, SafetensorError) as error:  # the images are here all the same
         _say(f"the decoded images are not kept: {file.parent} cannot be written ({error})")
     return data

@@ -1,20 +1,17 @@
 """Our weights in folders that other libraries load."""
 
 import json
-import os
-import tempfile
 from collections.abc import Callable
 from dataclasses import replace
-from operator import methodcaller
 from pathlib import Path
 from typing import Any
 
 from safetensors.torch import save
 
-from vitlit.checkpoint import Classifier
+from vitlit import files
+from vitlit.classifier import Classifier
 from vitlit.config import ViTConfig
 from vitlit.layouts import to_layout
-from vitlit.records import write_whole
 
 
 def export(classifier: Classifier, layout: str, folder: str | Path) -> str:
@@ -38,20 +35,13 @@ def export(classifier: Classifier, layout: str, folder: str | Path) -> str:
     state = to_layout(classifier.model.state_dict(), layout, config)
     tensors = {name: t.detach().cpu().contiguous() for name, t in state.items()}
     describe, lines = EXPORTS[layout]
-    files = {"model.safetensors": save(tensors, metadata={"format": "pt"})}
+    contents = {"model.safetensors": save(tensors, metadata={"format": "pt"})}
     for name, content in describe(classifier).items():
-        files[name] = (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as beside:
-            new = Path(beside, "new")
-            for name, bytes_ in files.items():
-                write_whole(new / name, methodcaller("write", bytes_))
-            os.replace(new, folder)
-    except OSError as error:
-        reason = os.strerror(error.errno or 0)
-        message = f"{folder} cannot be written ({reason}); make room, or choose another place"
-        raise OSError(error.errno, message) from error
+        contents[name] = (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
+    with files.whole(folder) as new:
+        new.mkdir()
+        for name, bytes_ in contents.items():
+            (new / name).write_bytes(bytes_)
     return lines.format(folder=folder.as_posix())
 
 

@@ -3,13 +3,9 @@
 from dataclasses import replace
 from typing import Any
 
+from vitlit.config import CHANGEABLE, START_POSITIONS
 from vitlit.vit import VisionTransformer
 
-POSITIONS = ("interpolated", "nearest", "fresh")
-# What can change without touching a weight of the encoder.
-CHANGEABLE = (
-    "image_size", "classes", "head", "head_width", "activation", "dropout", "stochastic_depth"
-)  # fmt: skip
 HEAD = {"classes", "head", "head_width", "activation"}
 
 
@@ -28,8 +24,8 @@ def adapted(
             f"{', '.join(fixed)} cannot change: the weights decide it; "
             f"what can are {', '.join(CHANGEABLE)}"
         )
-    if positions not in POSITIONS:
-        raise ValueError(f"positions {positions!r} do not exist; choose one of {POSITIONS}")
+    if positions not in START_POSITIONS:
+        raise ValueError(f"positions {positions!r} do not exist; choose one of {START_POSITIONS}")
     new = VisionTransformer(replace(model.config, **changes))
     state = model.state_dict()
     if set(changes) & HEAD:

@@ -5,8 +5,7 @@ from dataclasses import dataclass, field, fields, replace
 from types import UnionType
 from typing import Any
 
-from vitlit.config import ViTConfig
-from vitlit.finetune import CHANGEABLE, POSITIONS
+from vitlit.config import CHANGEABLE, START_POSITIONS, ViTConfig
 
 CHOICES = {
     "initialization": ("paper", "mimetic"),
@@ -15,7 +14,7 @@ CHOICES = {
     "stored": ("fp32", "fp16"),
     "norm": ("pre", "post"),
     "patches": ("in order", "shuffled"),
-    "start_positions": POSITIONS,
+    "start_positions": START_POSITIONS,
 }
 CHANCES = ("average", "erase", "mix", "magnitude", "label_smoothing", "warmup")
 
@@ -228,22 +227,40 @@ def gpu_long() -> Recipe:
     return replace(gpu(), preset="gpu-long", epochs=400, plain_epochs=40)
 
 
-# Each changes one thing about a preset; `vitlit ablate` runs them all with the preset `ablation`.
-VARIANTS: dict[str, dict[str, Any]] = {
-    "positions=none": {"model": {"positions": "none"}},
-    "positions=sincos": {"model": {"positions": "sincos"}},
-    "patches=shuffled": {"patches": "shuffled"},
-    "patch_size=2": {"model": {"patch_size": 2}},
-    "patch_size=8": {"model": {"patch_size": 8}},
-    "pooling=mean": {"model": {"pooling": "mean"}},
-    "head=linear": {"model": {"head": "linear"}},
-    "norm=post": {"norm": "post"},
-    "augmentation=none": {"crop": 0.0, "flip": False},
-    "warmup=0": {"warmup": 0.0},
-    "label_smoothing=0": {"label_smoothing": 0.0},
-    "weight_decay=0": {"weight_decay": 0.0},
-    "optimizer=adamw": {"optimizer": "adamw"},
-    "initialization=paper": {"initialization": "paper"},
+@dataclass(frozen=True)
+class Variant:
+    """One thing that is changed about a preset: fields of the recipe, and what that means."""
+
+    words: str
+    changes: dict[str, Any]
+
+
+# `vitlit ablate` runs them all with the preset `ablation`.
+VARIANTS: dict[str, Variant] = {
+    "positions=none": Variant("no position embedding", {"model": {"positions": "none"}}),
+    "positions=sincos": Variant(
+        "fixed sines and cosines for positions, not learned ones",
+        {"model": {"positions": "sincos"}},
+    ),
+    "patches=shuffled": Variant(
+        "the patches of every image in one and the same random order", {"patches": "shuffled"}
+    ),
+    "patch_size=2": Variant("smaller patches, four times as many", {"model": {"patch_size": 2}}),
+    "patch_size=8": Variant("larger patches, a quarter as many", {"model": {"patch_size": 8}}),
+    "pooling=mean": Variant(
+        "the mean of all patches is classified, not the class token",
+        {"model": {"pooling": "mean"}},
+    ),
+    "head=linear": Variant("a linear head, not an MLP", {"model": {"head": "linear"}}),
+    "norm=post": Variant("norms after the residual sum, not before the branches", {"norm": "post"}),
+    "augmentation=none": Variant(
+        "every image as it is: no crops, no mirroring", {"crop": 0.0, "flip": False}
+    ),
+    "warmup=0": Variant("the full learning rate from the first step", {"warmup": 0.0}),
+    "label_smoothing=0": Variant("hard labels", {"label_smoothing": 0.0}),
+    "weight_decay=0": Variant("no weight decay", {"weight_decay": 0.0}),
+    "optimizer=adamw": Variant("AdamW for everything, no Muon", {"optimizer": "adamw"}),
+    "initialization=paper": Variant("random matrices to begin with", {"initialization": "paper"}),
 }
 PRESETS: dict[str, Callable[[], Recipe]] = {
     recipe().preset: recipe
@@ -268,7 +285,7 @@ def preset(name: str, /, variant: str = "", **changes: Any) -> Recipe:
         raise ValueError(f"model is {model!r}; change its fields, such as model.width")
     _check("a recipe", Recipe, changes)
     _check("a model", ViTConfig, model)
-    varied = VARIANTS.get(variant, {})
+    varied = VARIANTS[variant].changes if variant else {}
     model = {**recipe.model, **varied.get("model", {}), **model}
     return replace(recipe, **{"variant": variant, **varied, **changes, "model": model})
 

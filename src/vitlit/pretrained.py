@@ -2,17 +2,19 @@
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from vitlit.checkpoint import CheckpointError, Classifier, load_state
+from vitlit.checkpoint import CheckpointError
 from vitlit.layouts import check_layout, config_of, from_layout, layout_of, renewed
 from vitlit.vit import VisionTransformer
 
@@ -70,7 +72,7 @@ def model_of(
     with torch.device("meta"):
         model = VisionTransformer(config)
     model.to_empty(device="cpu").to(next(iter(state.values())).dtype)
-    load_state(model, state, origin)
+    model.load_state_dict(state)
     if resized_to is not None and resized_to != config.image_size:
         model = model.resized(resized_to, antialias=True)
     return model.eval()
@@ -79,8 +81,18 @@ def model_of(
 HALF = {"mean": 0.5, "std": 0.5}  # pixels from −1 to 1, as in the paper's code
 
 
-def load(source: str, resized_to: tuple[int, int] | None = None, **known: Any) -> Classifier:
-    """A classifier with another library's weights, downloaded by that library's own means.
+@dataclass(frozen=True)
+class Pretrained:
+    """A model of ours with another library's weights, and what that library says of them."""
+
+    model: VisionTransformer
+    classes: tuple[str, ...]
+    mean: Float[Tensor, " C"]  # grey levels, 0–255
+    std: Float[Tensor, " C"]
+
+
+def load(source: str, resized_to: tuple[int, int] | None = None, **known: Any) -> Pretrained:
+    """Another library's weights, downloaded by that library's own means.
 
     `source` is "torchvision:vit_b_16", "timm:NAME" or "huggingface:ORGANIZATION/NAME"; a name that
     the library has already stored is not downloaded again. Or it is a file or folder that `read`
@@ -103,17 +115,17 @@ def load(source: str, resized_to: tuple[int, int] | None = None, **known: Any) -
                 f"{source} cannot be downloaded ({reason}); check the name and the network, or "
                 "give a file"
             ) from error
-        return _classifier(theirs, about, source, resized_to, {**known_, **known})
+        return _pretrained(theirs, about, source, resized_to, {**known_, **known})
     if Path(source).is_dir():
         theirs, about, known_ = _huggingface_folder(Path(source))
-        return _classifier(theirs, about, source, resized_to, {**known_, **known})
-    return _classifier(read(source), {}, source, resized_to, known)
+        return _pretrained(theirs, about, source, resized_to, {**known_, **known})
+    return _pretrained(read(source), {}, source, resized_to, known)
 
 
 def is_foreign(text: str) -> bool:
     """Whether a text names what `load` takes: a library's weights, or a file that is not ours.
 
-    Ours are the safetensors files with a configuration in them, which `checkpoint.load` takes.
+    Ours are the safetensors files with a configuration in them, which `Classifier.save` writes.
     """
     path = Path(text)
     if text.partition(":")[0] in LIBRARIES and ":" in text:
@@ -130,20 +142,20 @@ def is_foreign(text: str) -> bool:
 Found = tuple[dict[str, Tensor], dict[str, Any], dict[str, Any]]
 
 
-def _classifier(
+def _pretrained(
     theirs: dict[str, Tensor],
     about: dict[str, Any],
     source: str,
     resized_to: tuple[int, int] | None,
     known: dict[str, Any],
-) -> Classifier:
+) -> Pretrained:
     model = model_of(theirs, None, resized_to, source, **known).float()
     classes = about.get("classes") or [str(k) for k in range(model.config.classes)]
     grey = {}
     for key in ("mean", "std"):
         values = torch.tensor(about.get(key, HALF[key])) * 255
         grey[key] = values.expand(model.config.channels).clone()
-    return Classifier(model, tuple(classes), grey["mean"], grey["std"], source)
+    return Pretrained(model, tuple(classes), grey["mean"], grey["std"])
 
 
 def _torchvision(name: str) -> Found:
@@ -226,8 +238,8 @@ def _huggingface_folder(folder: Path) -> Found:
         said = json.loads(processor.read_text(encoding="utf-8")) if processor.exists() else {}
     except (OSError, ValueError) as error:
         raise CheckpointError(
-            f"{folder} holds no ViT of Hugging Face's that ours can be ({error}); give a folder "
-            "that ViTForImageClassification.save_pretrained wrote"
+            f"{folder} holds no run, and no ViT of Hugging Face's that ours can be ({error}); give "
+            "a run's folder, or one that ViTForImageClassification.save_pretrained wrote"
         ) from error
     size = config["image_size"]
     known |= {"gelu": gelu[activation]}

@@ -1,4 +1,4 @@
-"""Training in several processes, one a GPU or core: what `torchrun` starts, and what they share.
+"""Where a model runs: the device, and several processes, one a GPU or core, as `torchrun` starts.
 
 Every process holds the whole model and all images, and takes its part of each batch.
 """
@@ -6,9 +6,33 @@ Every process holds the whole model and all images, and takes its part of each b
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, distributed
+
+
+def device_of(name: str) -> str:
+    """A device by its name: cpu, cuda or cuda:N; auto is a GPU if there is one.
+
+    Raises ValueError if there is no such device.
+    """
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if name.partition(":")[0] not in ("cpu", "cuda"):
+        raise ValueError(f"no device {name!r}; choose cpu, cuda, cuda:N or auto")
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise ValueError(f"device {name!r} is not there; use --device cpu")
+    return name
+
+
+def machine(device: str) -> dict[str, Any]:
+    """What a record says of a device and the processes that share the work on it."""
+    return {
+        "processes": count(),
+        "threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if device.startswith("cuda") else None,
+    }
 
 
 def count() -> int:

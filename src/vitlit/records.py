@@ -1,26 +1,23 @@
-"""The records of training runs, `runs/<name>/`: written once, read by every figure.
+"""The records of training runs, a folder each: written once, read by every figure.
 
 Needs no torch, so that the website can be built without it.
 """
 
 import csv
 import json
-import math
 import os
 import platform
-import statistics
 import subprocess
-import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import metadata
 from io import BytesIO, StringIO
-from operator import methodcaller
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
+
+from vitlit import files
 
 PARTS = ("config", "environment", "data", "summary")
 # Presets that answer a question, beside those whose runs are to be good: how their names begin.
@@ -77,110 +74,51 @@ def read(path: str | Path) -> Run:
     return Run(path, **parts, metrics=metrics)
 
 
-def folder() -> Path:
-    """The runs of this checkout: `runs/` here or in the nearest folder above that has one."""
-    here = Path.cwd()
-    for place in (here, *here.parents):
-        if (place / "runs").is_dir():
-            return place / "runs"
-    return here / "runs"
+def book() -> Path:
+    """The folder of the book's own records, those that chapters and pages show."""
+    return Path(__file__).resolve().parents[2] / "runs"
 
 
-def find(root: str | Path | None = None) -> list[Run]:
-    """All finished runs under `root` (by default this checkout's), best test accuracy first."""
-    root = folder() if root is None else Path(root)
-    runs = [read(file.parent) for file in sorted(root.glob("*/summary.json"))]
+def mine() -> Path:
+    """The folder that new records go to, apart from the book's: VITLIT_RUNS, else `my-runs/`.
+
+    It lies in the book's checkout for who works there, else in the current folder.
+    """
+    if chosen := os.environ.get("VITLIT_RUNS"):
+        return Path(chosen).expanduser().resolve()
+    here, root = Path.cwd(), book().parent
+    inside = book().is_dir() and root in (here, *here.parents)
+    return (root if inside else here) / "my-runs"
+
+
+def find(folder: str | Path | None = None) -> list[Run]:
+    """All finished runs in a folder (by default the book's), best test accuracy first."""
+    folder = book() if folder is None else Path(folder)
+    runs = [read(file.parent) for file in sorted(folder.glob("*/summary.json"))]
     return sorted(runs, key=lambda run: -run.summary["test_accuracy"])
 
 
-def weights_of(name: str) -> Path:
-    """The weights of the record `name` under runs/ or, without one, the file at that path."""
-    stored = folder() / name / "model.safetensors"
-    return stored if stored.exists() else Path(name)
+def everywhere() -> list[Run]:
+    """A reader's own finished runs, the newest first, and then the book's, the best first."""
+    own = [] if mine() == book() else find(mine())
+    newest = sorted(own, key=lambda run: -(run.path / "summary.json").stat().st_mtime)
+    return [*newest, *find()]
 
 
-# What a variant shares with the run that it is compared to.
-KEPT = ("preset", "data", "epochs", "seed")
+def weights_of(source: str) -> Path | None:
+    """The weights of a run that is given by its name or its folder; None if it names no run.
 
-
-@dataclass(frozen=True)
-class Effect:
-    """What one change to a preset did to its test accuracy, seed by seed, in percentage points."""
-
-    variant: str
-    runs: list[Run]  # by seed
-    base: list[Run]  # the unchanged runs of the same seeds
-    spread: float  # of the differences from seed to seed; infinite where no change has two seeds
-
-    @property
-    def differences(self) -> list[float]:
-        """What the change did to each seed."""
-        pairs = zip(self.runs, self.base, strict=True)
-        return [
-            100 * (run.summary["test_accuracy"] - base.summary["test_accuracy"])
-            for run, base in pairs
-        ]
-
-    @property
-    def mean(self) -> float:
-        """The mean difference."""
-        return statistics.mean(self.differences)
-
-    @property
-    def measurable(self) -> bool:
-        """Whether the mean difference is larger than the spread."""
-        return abs(self.mean) > self.spread
-
-    @property
-    def cost(self) -> float:
-        """Training time, as a multiple of the unchanged runs'."""
-        pairs = zip(self.runs, self.base, strict=True)
-        return statistics.mean(
-            run.summary["train_seconds"] / base.summary["train_seconds"] for run, base in pairs
-        )
-
-
-def effects(runs: Sequence[Run]) -> list[Effect]:
-    """The effect of every variant among `runs`, the most harmful first.
-
-    A run is compared with the unchanged run of its own seed, preset, data and epochs; without one
-    it is left out. The spread of a change is the standard deviation of its differences, but never
-    less than the median one of all changes: among many changes with three seeds each, some lie
-    close together by luck. Of the changes that do nothing, about one in eight is still called
-    measurable.
+    A name means the book's run before one of the reader's own. Raises FileNotFoundError if the run
+    has none.
     """
-
-    def kept(run: Run) -> tuple[Any, ...]:
-        return tuple(run.summary[key] for key in KEPT)
-
-    base = {kept(run): run for run in runs if not run.summary["variant"]}
-    changed: dict[str, list[Run]] = {}
-    for run in sorted(runs, key=lambda run: run.summary["seed"]):
-        if run.summary["variant"] and kept(run) in base:
-            changed.setdefault(run.summary["variant"], []).append(run)
-    found = [
-        Effect(name, own, [base[kept(run)] for run in own], 0.0) for name, own in changed.items()
-    ]
-    spreads = [statistics.stdev(e.differences) if len(e.runs) > 1 else None for e in found]
-    several = [spread for spread in spreads if spread is not None]
-    least = statistics.median(several) if several else math.inf
-    wide = [
-        replace(effect, spread=max(spread or 0.0, least))
-        for effect, spread in zip(found, spreads, strict=True)
-    ]
-    return sorted(wide, key=lambda effect: effect.mean)
-
-
-def by_images(runs: Sequence[Run]) -> dict[str, dict[int, list[Run]]]:
-    """The runs of the preset `scaling`: by model, then by number of training images, then by seed.
-
-    The models stand in alphabetical order from the back, so that the ViT comes first.
-    """
-    groups: dict[str, dict[int, list[Run]]] = {}
-    for run in sorted(runs, key=lambda run: (run.summary["images"], run.summary["seed"])):
-        sizes = groups.setdefault(run.summary["model"], {})
-        sizes.setdefault(run.summary["images"], []).append(run)
-    return dict(sorted(groups.items(), reverse=True))
+    path = Path(source)
+    named = [folder / source for folder in (book(), mine())] if path.name == source else []
+    run = next((place for place in (*named, path) if (place / "summary.json").exists()), None)
+    if run is None:
+        return None
+    if not (run / "model.safetensors").exists():
+        raise FileNotFoundError(f"{run} is the record of a run whose weights were not kept")
+    return run / "model.safetensors"
 
 
 def write(
@@ -204,43 +142,19 @@ def write(
     writer = csv.DictWriter(table, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    files = {"metrics.csv": table.getvalue().encode()}
+    contents = {"metrics.csv": table.getvalue().encode()}
     tables = None if positions is None else {"positions": positions.astype(np.float16)}
-    for name, parts in {"positions": tables, "mistakes": mistakes}.items():
-        if parts:
+    for name, arrays in {"positions": tables, "mistakes": mistakes}.items():
+        if arrays:
             content_ = BytesIO()
-            np.savez_compressed(content_, **parts)
-            files[f"{name}.npz"] = content_.getvalue()
-    contents = {"config": config, "environment": environment, "data": data, "summary": summary}
-    for part, content in contents.items():
+            np.savez_compressed(content_, **arrays)
+            contents[f"{name}.npz"] = content_.getvalue()
+    parts = {"config": config, "environment": environment, "data": data, "summary": summary}
+    for part, content in parts.items():
         text = json.dumps(content, indent=2, ensure_ascii=False)
-        files[f"{part}.json"] = f"{text}\n".encode()
-    for name, bytes_ in files.items():
-        write_whole(path / name, methodcaller("write", bytes_))
-
-
-def write_whole(path: Path, write: Callable[[Any], object]) -> None:
-    """Write a file whole or not at all: beside it first, then moved into its place.
-
-    Raises OSError, naming the file, if the disk is full; then the old file stays as it was.
-    """
-    beside: Path | None = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        beside = Path(name)
-        with os.fdopen(handle, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.chmod(0o644)
-        os.replace(beside, path)
-    except OSError as error:
-        message = f"{path} cannot be written ({error.strerror}); make room, or choose another place"
-        raise OSError(error.errno, message) from error
-    finally:
-        if beside is not None:
-            beside.unlink(missing_ok=True)
+        contents[f"{part}.json"] = f"{text}\n".encode()
+    for name, bytes_ in contents.items():
+        files.write(path / name, bytes_)
 
 
 def environment() -> dict[str, Any]:

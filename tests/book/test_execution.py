@@ -2,8 +2,8 @@
 
 import jupytext
 import pytest
-from archives import CIFAR10, image_folder
 from chapter_checks import MODEL, NOTEBOOKS, exercise_name, tags_of
+from helpers.archives import CIFAR10, image_folder
 from nbformat.v4 import new_code_cell
 
 SOURCES = sorted(NOTEBOOKS.glob("[0-9]*.py"))

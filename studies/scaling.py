@@ -12,8 +12,8 @@ of a random order, so that a larger set contains the smaller.
 Each model has the rate that was best for it on 10,000 images in a third of the steps: the ResNet
 0.4 (of 0.02 to 0.8), the ViT 0.007 (of 0.0035 to 0.028), each rate about twice the one before.
 
-Records that are missing are made, under runs/. `--holdout 5000` is for tuning: it tests on training
-images that are kept back, and only says what it found.
+Records that are missing are made, under my-runs/ or VITLIT_RUNS. `--holdout 5000` is for tuning: it
+tests on training images that are kept back, and only says what it found.
 """
 
 import argparse
@@ -26,33 +26,30 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context
+from typing import Any
 
 import torch
-from machine import environment_on
 from torch import nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models.resnet import BasicBlock
 from tqdm import tqdm
 
 from vitlit import data as datasets
-from vitlit import records
-from vitlit.checkpoint import Classifier
-from vitlit.config import ViTConfig
+from vitlit import processes, records
+from vitlit.classifier import normalize, statistics
+from vitlit.evaluate import ImageClassifier, evaluate
 from vitlit.presets import Recipe, preset
 from vitlit.train import (
     Batch,
+    Learner,
     batches_of,
     classifier_for,
-    evaluate,
     optimizers_for,
-    rate_at,
     split,
     summary_of,
     train_epoch,
 )
-from vitlit.vit import VisionTransformer
 
 SIZES = (1_000, 2_000, 5_000, 10_000, 20_000, 50_000)
 MODELS = ("vit", "resnet")
@@ -74,68 +71,81 @@ class Job:
 
     @property
     def name(self) -> str:
-        """The record's folder under runs/."""
+        """The record's folder."""
         return f"scaling-{self.model}-{self.images}-seed{self.seed}"
 
     @property
     def command(self) -> str:
         """What repeats this run alone."""
         return (
-            f"python benchmarks/scaling.py --models {self.model} --sizes {self.images} "
+            f"python -m studies.scaling --models {self.model} --sizes {self.images} "
             f"--seeds {self.seed}"
         )
 
 
 def recipe_of(job: Job) -> Recipe:
     """Everything about a run that both models share, and the rate of the model's optimizer."""
-    shared = {"preset": "scaling", "seed": job.seed, "holdout": job.holdout}
-    recipe = replace(preset("ablation"), keep=1.0, keep_epochs=0, **shared)
+    recipe = preset("ablation", keep=1.0, keep_epochs=0, seed=job.seed, holdout=job.holdout)
+    recipe = replace(recipe, preset="scaling")
     if job.model == "vit":
         return replace(recipe, muon_learning_rate=job.rate or recipe.muon_learning_rate)
     return replace(recipe, learning_rate=job.rate or 0.4, weight_decay=5e-4, clip=0.0)
 
 
-class ResNet8(VisionTransformer):
-    """The network of He et al. 2016, section 4.2, with n = 1; shortcuts are projections.
-
-    A ViT by name only: a Classifier wants one, and asks it for a configuration and logits.
-    """
-
-    def __init__(self, config: ViTConfig) -> None:
-        nn.Module.__init__(self)
-        self.config = config
-        stem = nn.Conv2d(config.channels, 16, 3, padding=1, bias=False)
-        layers: list[nn.Module] = [stem, nn.BatchNorm2d(16), nn.ReLU()]
-        for width, wider, stride in ((16, 16, 1), (16, 32, 2), (32, 64, 2)):
-            projection = nn.Conv2d(width, wider, 1, stride, bias=False), nn.BatchNorm2d(wider)
-            shortcut = nn.Sequential(*projection) if stride > 1 else None
-            layers.append(BasicBlock(width, wider, stride, shortcut))
-        head = nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, config.classes)
-        self.layers = nn.Sequential(*layers, *head)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Logits of K classes for each image."""
-        return self.layers(images)
+def resnet8(channels: int, classes: int) -> nn.Sequential:
+    """The network of He et al. 2016, section 4.2, with n = 1; shortcuts are projections."""
+    stem = nn.Conv2d(channels, 16, 3, padding=1, bias=False)
+    layers: list[nn.Module] = [stem, nn.BatchNorm2d(16), nn.ReLU()]
+    for width, wider, stride in ((16, 16, 1), (16, 32, 2), (32, 64, 2)):
+        projection = nn.Conv2d(width, wider, 1, stride, bias=False), nn.BatchNorm2d(wider)
+        shortcut = nn.Sequential(*projection) if stride > 1 else None
+        layers.append(BasicBlock(width, wider, stride, shortcut))
+    head = nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, classes)
+    model = nn.Sequential(*layers, *head)
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+    return model
 
 
-def classifier_of(job: Job, recipe: Recipe, data: datasets.Dataset) -> Classifier:
+@dataclass(frozen=True)
+class ResNetClassifier:
+    """A ResNet with what training and evaluation ask of a classifier."""
+
+    model: nn.Module
+    classes: tuple[str, ...]
+    mean: torch.Tensor
+    std: torch.Tensor
+
+    def inputs(self, images: torch.Tensor) -> torch.Tensor:
+        """Images as the data stores them, normalized."""
+        return normalize(images, self.mean, self.std)
+
+    @torch.no_grad()
+    def logits(self, images: torch.Tensor) -> torch.Tensor:
+        """Logits in evaluation mode."""
+        return self.model.eval()(self.inputs(images))
+
+
+def classifier_of(job: Job, recipe: Recipe, data: datasets.Dataset) -> ImageClassifier:
     """An untrained classifier of the job's model."""
-    classifier = classifier_for(recipe, data, data.train_images)
     if job.model == "vit":
-        return classifier
+        return classifier_for(recipe, data, data.train_images)
     torch.manual_seed(job.seed)
-    return replace(classifier, model=ResNet8(classifier.model.config))
+    model = resnet8(data.train_images.shape[1], len(data.classes))
+    return ResNetClassifier(model, data.classes, *statistics(data.train_images))
 
 
 def optimizers_of(job: Job, model: nn.Module, recipe: Recipe) -> list[Optimizer]:
     """The model's own optimizers."""
     if job.model == "vit":
         return optimizers_for(model, recipe)
-    how = {"lr": recipe.learning_rate, "weight_decay": recipe.weight_decay}
-    return [torch.optim.SGD(model.parameters(), momentum=MOMENTUM, nesterov=True, **how)]
+    return [
+        torch.optim.SGD(
+            model.parameters(), lr=recipe.learning_rate, momentum=MOMENTUM, nesterov=True,
+            weight_decay=recipe.weight_decay,
+        )
+    ]  # fmt: skip
 
 
 def batches(data: datasets.Dataset, recipe: Recipe) -> Iterator[Batch]:
@@ -171,14 +181,11 @@ def run(job: Job) -> str:
 
     classifier = classifier_of(job, recipe, data)
     model = classifier.model
-    optimizers = optimizers_of(job, model, recipe)
-    schedules = [
-        LambdaLR(o, lambda step: rate_at(step, job.steps, recipe.warmup)) for o in optimizers
-    ]
+    learner = Learner(classifier, optimizers_of(job, model, recipe), recipe, job.steps)
     steps = itertools.islice(batches(data, recipe), job.steps)
     start = time.perf_counter()
     with tqdm(disable=True) as bar:
-        loss = train_epoch(classifier, model, steps, optimizers, schedules, None, recipe, bar)
+        loss = train_epoch(learner, steps, bar)
     seconds = time.perf_counter() - start
     result = evaluate(classifier, tests, test_labels)
     line = f"{job.name:<32}{result.accuracy:>8.2%}{seconds:>8.0f} s"
@@ -206,15 +213,15 @@ def run(job: Job) -> str:
         "seconds": seconds,
     }
     # What no recipe can say.
-    beyond = {"epochs": epochs, "steps": job.steps, "images": job.images}
+    beyond: dict[str, Any] = {"epochs": epochs, "steps": job.steps, "images": job.images}
     if job.model == "resnet":
         beyond |= {"model": "ResNet-8", "optimizer": "sgd", "momentum": MOMENTUM}
     records.write(
-        records.folder() / job.name,
+        records.mine() / job.name,
         config={"command": job.command, **asdict(recipe), **beyond},
-        environment=environment_on(torch.device("cpu")),
+        environment=records.environment() | processes.machine("cpu"),
         data=data.summary(),
-        summary=summary_of(recipe, data, test_labels, result, **about),
+        summary=summary_of(recipe, data, result, **about),
         rows=[row],
     )
     return line
@@ -241,7 +248,7 @@ def main() -> None:
         for model in given.models
         for rate in given.rates
     ]
-    there = records.folder()
+    there = records.mine()
     todo = [job for job in jobs if job.holdout or not (there / job.name / "summary.json").exists()]
     threads = max(1, (os.cpu_count() or 1) // given.jobs)
     pool = ProcessPoolExecutor(

@@ -22,18 +22,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from machine import device_of, environment_on
 from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
 from vitlit import data as datasets
-from vitlit import records
-from vitlit.augment import crop_and_flip, draw, normalize
-from vitlit.checkpoint import Classifier
+from vitlit import processes, records
+from vitlit.augment import crop_and_flip, draw
+from vitlit.classifier import Classifier
 from vitlit.encoder import MLP
+from vitlit.evaluate import evaluate
 from vitlit.presets import Recipe
-from vitlit.train import classifier_for, evaluate, summary_of
+from vitlit.train import classifier_for, summary_of
 
 
 def recipe_of(seed: int) -> Recipe:
@@ -74,9 +74,7 @@ def train(
     with tqdm(unit=" images", mininterval=0.5, disable=None) as bar:
         while not losses or time.perf_counter() - start < seconds:
             images, targets = next(batches)
-            loss = F.cross_entropy(
-                model(normalize(images, classifier.mean, classifier.std)), targets
-            )
+            loss = F.cross_entropy(model(classifier.inputs(images)), targets)
             loss.backward()
             optimizer.step()
             optimizer.zero_grad()
@@ -96,19 +94,19 @@ def run(words: list[str]) -> records.Run:
     parser.add_argument("--seed", type=int, default=0, help="decides everything that is random")
     parser.add_argument("--data", help="as in `vitlit train` (default: VITLIT_DATA, or CIFAR-10)")
     parser.add_argument("--device", default="auto", help="cpu or cuda; auto takes a GPU if there")
-    parser.add_argument("--out", type=Path, required=True, help="the record's folder")
+    parser.add_argument("--out", type=Path, help="the record's folder (default: under my-runs/)")
     arguments = parser.parse_args(words)
     if not arguments.minutes > 0:
         raise ValueError(f"--minutes is {arguments.minutes:g}; it must be above 0")
-    out = arguments.out
+    out = arguments.out or records.mine() / f"labml-seed{arguments.seed}"
     if (out / "summary.json").exists():
         raise FileExistsError(f"{out} holds a finished run; give another --out, or move it")
 
-    device = device_of(arguments.device)
+    device = processes.device_of(arguments.device)
     recipe = recipe_of(arguments.seed)
     data = datasets.load(arguments.data)
     images, labels = data.train_images.to(device), data.train_labels.to(device)
-    classifier = classifier_for(recipe, data, data.train_images).to(device.type)
+    classifier = classifier_for(recipe, data, data.train_images).to(device)
     model = classifier.model
     for module in model.modules():
         if isinstance(module, MLP):
@@ -132,27 +130,27 @@ def run(words: list[str]) -> records.Run:
         "seconds": seconds,
     }
     about = {
-        "device": device.type,
+        "device": device,
         "epochs": epochs,
         "images": seen,
         "parameters": sum(p.numel() for p in model.parameters()),
         "train_seconds": seconds,
     }
-    command = f"python benchmarks/against_labml.py --minutes {arguments.minutes:g}"
+    command = f"python -m studies.labml --minutes {arguments.minutes:g} --seed {recipe.seed}"
     changed = {"epochs": epochs, "minutes": arguments.minutes}
     beyond = {"schedule": "constant", "mlp_activation": "relu"}  # what no recipe or model can say
     records.write(
         out,
         config={
-            "command": f"{command} --seed {recipe.seed} --out {out.as_posix()}",
+            "command": command,
             **asdict(recipe),
             **changed,
             **beyond,
             "vit": asdict(model.config),
         },
-        environment=environment_on(device),
+        environment=records.environment() | processes.machine(device),
         data=data.summary(),
-        summary=summary_of(recipe, data, data.test_labels, result, **about),
+        summary=summary_of(recipe, data, result, **about),
         rows=[row],
         positions=np.stack(positions),
     )

@@ -18,8 +18,8 @@ def dataset(train: int = 24, test: int = 11, channels: int = 3, seed: int = 0) -
     noise = torch.randint(0, 60, (train + test, channels, 8, 8), generator=generator)
     images = (noise + 60 * labels[:, None, None, None]).to(torch.uint8)
     return Dataset(
-        name="toys",
-        title="toys",
+        name="tiny",
+        title="tiny",
         classes=CLASSES,
         train_images=images[:train],
         train_labels=labels[:train],
@@ -27,7 +27,7 @@ def dataset(train: int = 24, test: int = 11, channels: int = 3, seed: int = 0) -
         test_labels=labels[train:],
         test_files=tuple(f"test/{i:02}.png" for i in range(test)),
         checksum=f"sha256:{seed}",
-        source="toys",
+        source="tiny",
         patch_size=4,
         flip=True,
     )

@@ -1,12 +1,12 @@
-"""vitlit.train.evaluate: every image counts once, and chance plays no part."""
+"""vitlit.evaluate: every image counts once, and chance plays no part."""
 
 import pytest
 import torch
 
-from vitlit.checkpoint import Classifier
+from vitlit.classifier import Classifier
 from vitlit.config import ViTConfig
+from vitlit.evaluate import evaluate
 from vitlit.receipts import randomize_
-from vitlit.train import evaluate
 from vitlit.vit import VisionTransformer
 
 

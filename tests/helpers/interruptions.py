@@ -1,7 +1,7 @@
 """Kills a training run at random moments and shows that it ends with the weights it would have had.
 
-`python tests/kills.py [COUNT]` (20 if not given) prints a line for each moment and fails if one
-run ends otherwise.
+`python tests/helpers/interruptions.py [COUNT]` (20 if not given) prints a line for each moment and
+fails if one run ends otherwise.
 """
 
 import os
@@ -13,16 +13,16 @@ import tempfile
 import time
 from pathlib import Path
 
-from vitlit import checkpoint, records
+from vitlit import classifier, records
 
-HERE = Path(__file__).parent
+TESTS = Path(__file__).parents[1]
 # Everything that carries a state from step to step: both optimizers, averages, dropout, mixing.
 PROGRAM = f"""
 import sys
-sys.path.insert(0, {str(HERE)!r})
+sys.path.insert(0, {str(TESTS)!r})
 import torch
 torch.set_num_threads(1)
-from toys import dataset, recipe
+from helpers.tiny import dataset, recipe
 from vitlit.train import train
 settings = recipe(
     epochs=12, optimizer="muon", average=0.9, operations=2, erase=0.3, mix=0.5, plain_epochs=3,
@@ -52,7 +52,7 @@ def finish(folder: Path) -> None:
 
 def contents(folder: Path) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
     """What a finished run left: its weights as numbers, and its table without the times."""
-    weights = checkpoint.load(folder / "model.safetensors").model.state_dict()
+    weights = classifier.load(folder / "model.safetensors").model.state_dict()
     table = records.read(folder).metrics | {"seconds": []}
     return {name: tensor.flatten().tolist() for name, tensor in weights.items()}, table
 

@@ -1,0 +1,174 @@
+"""A trained model with what it needs to read a picture, and where such models come from."""
+
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float, UInt8
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+from torch.nn import functional as F
+
+from vitlit import files, pretrained, records
+from vitlit.checkpoint import CheckpointError
+from vitlit.config import ViTConfig
+from vitlit.data import Dataset
+from vitlit.vit import VisionTransformer
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A trained model with what it needs to read a picture: classes, mean and deviation."""
+
+    model: VisionTransformer
+    classes: tuple[str, ...]
+    mean: Float[Tensor, " C"]  # grey levels, 0–255
+    std: Float[Tensor, " C"]
+    trained_on: str  # the data's title, for whoever shows a prediction
+
+    def to(self, device: str) -> "Classifier":
+        """The same on another device. The model is moved, not copied."""
+        mean, std = self.mean.to(device), self.std.to(device)
+        return replace(self, model=self.model.to(device), mean=mean, std=std)
+
+    def check(self, data: Dataset) -> None:
+        """Raises ValueError if the data has other classes than the model knows."""
+        if data.classes != self.classes:
+            raise ValueError(
+                f"the model knows the classes {', '.join(self.classes)}; {data.title} has "
+                f"{', '.join(data.classes)}; evaluate it on the data that it was trained for"
+            )
+
+    def inputs(self, images: UInt8[Tensor, "B C h w"]) -> Float[Tensor, "B C H W"]:
+        """What the model takes: images as the data stores them, normalized, and scaled to its size.
+
+        A fine-tuned model may be made for larger images than the data has; they are enlarged.
+        """
+        batch = normalize(images.to(self.mean.device), self.mean, self.std)
+        size = self.model.config.image_size
+        if batch.shape[2:] == size:
+            return batch
+        return F.interpolate(batch, size, mode="bicubic", antialias=True)
+
+    @torch.no_grad()
+    def logits(self, images: UInt8[Tensor, "B C h w"]) -> Float[Tensor, "B K"]:
+        """Logits, in evaluation mode, of images as the data stores them."""
+        self.model.eval()
+        return self.model(self.inputs(images))
+
+    @torch.no_grad()
+    def watch(self, images: UInt8[Tensor, "B C h w"]) -> dict[str, Tensor]:
+        """What `VisionTransformer.watch` keeps of them, in evaluation mode; "logits" come last."""
+        self.model.eval()
+        return self.model.watch(self.inputs(images))
+
+    @torch.no_grad()
+    def round_(self, dtype: torch.dtype) -> None:
+        """Round the weights to what numbers of that type can say, in place."""
+        for tensor in self.model.state_dict().values():
+            tensor.copy_(tensor.to(dtype))
+
+    def save(self, path: str | Path, dtype: torch.dtype = torch.float32) -> None:
+        """Write weights and configuration as one safetensors file, the weights as `dtype`."""
+        about = {
+            "config": json.dumps(asdict(self.model.config)),
+            "classes": json.dumps(self.classes),
+            "mean": json.dumps(self.mean.tolist()),
+            "std": json.dumps(self.std.tolist()),
+            "trained_on": self.trained_on,
+        }
+        weights = self.model.state_dict()
+        state = {name: t.detach().cpu().to(dtype).contiguous() for name, t in weights.items()}
+        content = save(state, metadata={"format": "pt", **about})
+        files.write(path, content)
+
+
+def load(source: str | Path, resized_to: tuple[int, int] | None = None, **known: Any) -> Classifier:
+    """A trained classifier, ours or another library's, in evaluation mode.
+
+    `source` is the name of a run, its folder, or a file that `Classifier.save` wrote; or what
+    `pretrained.load` takes: "torchvision:vit_b_16", "timm:NAME", "huggingface:ORGANIZATION/NAME",
+    or a file or folder of theirs. A name means the book's run before one of the reader's own.
+    `resized_to` is another image size, (H, W); `known` are fields of ViTConfig that another
+    library's shapes do not tell.
+
+    Raises FileNotFoundError, or CheckpointError if the weights are damaged, a pickle with code,
+    no plain ViT's, or cannot be had; ValueError if `known` is given for weights of ours.
+    """
+    place = str(records.weights_of(str(source)) or source)
+    if pretrained.is_foreign(place):
+        found = pretrained.load(place, resized_to, **known)
+        return Classifier(found.model, found.classes, found.mean, found.std, str(source))
+    ours = _read(Path(place))
+    if known:
+        raise ValueError(f"{source} says itself what it is; {', '.join(known)} cannot be given")
+    if resized_to in (None, ours.model.config.image_size):
+        return ours
+    return replace(ours, model=ours.model.resized(resized_to, antialias=True))
+
+
+def _read(path: Path) -> Classifier:
+    """Read what `Classifier.save` wrote."""
+    if not path.exists():
+        raise FileNotFoundError(
+            f"no weights {path}; give a file, a run's folder or its name, such as "
+            f"{', '.join(run.name for run in records.everywhere() if run.weights) or 'cpu'}"
+        )
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = file.metadata() or {}
+            state = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"{path} is no whole safetensors file ({error}); pickled checkpoints (.pt, .pth) are "
+            "not read, because a pickle can run code: save the weights as safetensors"
+        ) from error
+    try:
+        fields = json.loads(about["config"])
+        config = ViTConfig(**{**fields, "image_size": tuple(fields["image_size"])})
+        classes = tuple(json.loads(about["classes"]))
+        mean, std = (torch.tensor(json.loads(about[name])) for name in ("mean", "std"))
+        trained_on = about["trained_on"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} was not saved by vitlit: its configuration is missing or damaged ({error})"
+        ) from error
+    model = VisionTransformer(config)
+    _fill(model, state, path)
+    return Classifier(model.eval(), classes, mean, std, trained_on)
+
+
+def _fill(model: VisionTransformer, state: dict[str, Tensor], path: Path) -> None:
+    """Copy weights into a model. Raises CheckpointError, naming the tensors that do not fit."""
+    wanted = {name: tuple(t.shape) for name, t in model.state_dict().items()}
+    given = {name: tuple(t.shape) for name, t in state.items()}
+    if wanted != given:
+        names = sorted(n for n in wanted | given if wanted.get(n) != given.get(n))
+        shown = [f"{n}: the file has {given.get(n)}, the model {wanted.get(n)}" for n in names[:3]]
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        raise CheckpointError(
+            f"{path} holds weights of another model ({'; '.join(shown)}{more}); "
+            "build the model with the configuration that it was saved with"
+        )
+    model.load_state_dict(state)
+
+
+def normalize(
+    images: UInt8[Tensor, "B C H W"], mean: Float[Tensor, " C"], std: Float[Tensor, " C"]
+) -> Float[Tensor, "B C H W"]:
+    """Bytes to numbers of mean 0 and deviation 1 a channel; mean and std in grey levels, 0–255."""
+    return (images - mean[:, None, None]) / std[:, None, None]
+
+
+def statistics(images: UInt8[Tensor, "n C H W"]) -> tuple[Float[Tensor, " C"], Float[Tensor, " C"]]:
+    """Mean and deviation of each channel over all pixels, in grey levels."""
+    flat = images.transpose(0, 1).flatten(1)
+    counts = torch.stack([channel.bincount(minlength=256) for channel in flat]).double()
+    share = counts / counts.sum(dim=1, keepdim=True)
+    levels = torch.arange(256, dtype=torch.float64, device=images.device)
+    mean = (share * levels).sum(dim=1)
+    variance = (share * (levels - mean[:, None]) ** 2).sum(dim=1)
+    return mean.float(), variance.sqrt().float()

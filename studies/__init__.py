@@ -1,0 +1,1 @@
+"""Programs that train many models to answer one question, and leave records."""

@@ -1,0 +1,1 @@
+"""What several tests need: data, archives, records, interrupted runs."""
