@@ -18,10 +18,10 @@ help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 site: .venv/.site  ## build the book's website and serve it on this machine (needs no torch)
-	$(BIN)/python docs/theme/build.py --serve
+	$(BIN)/python -m website.build --serve
 
 build: .venv/.site  ## build the website into site/, with every warning an error
-	$(BIN)/python docs/theme/build.py
+	$(BIN)/python -m website.build
 
 test: .venv/.dev build  ## run every check: style, types, units, notebooks, site, browser
 	$(BIN)/ruff check
@@ -49,7 +49,7 @@ scaling: .venv/.dev  ## train ViT and ResNet on 1,000 to 50,000 images, where re
 	$(BIN)/python -m studies.scaling
 
 translations: .venv/.site  ## find what English text has changed, and what of the Chinese is stale
-	$(BIN)/python docs/theme/translations.py
+	$(BIN)/python -m website.translation
 
 mutants: .venv/.dev  ## plant known mistakes in copies of the module and see the tests fail
 	$(BIN)/python -m tests.mutants

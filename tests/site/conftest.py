@@ -2,7 +2,6 @@
 
 import gzip
 import http.server
-import importlib.util
 import mimetypes
 import os
 import shutil
@@ -14,7 +13,8 @@ from pathlib import Path
 import pytest
 from bs4 import BeautifulSoup
 
-ROOT = Path(__file__).absolute().parents[2]
+from website import build
+
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "chrome")
 FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -39,17 +39,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the built site. Building it strictly is a test in itself."""
-    spec = importlib.util.spec_from_file_location("site_build", ROOT / "docs/theme/build.py")
-    build = importlib.util.module_from_spec(spec)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(ROOT / "docs/theme")  # as for a program that is run from there
-        spec.loader.exec_module(build)
     blocked = tmp_path_factory.mktemp("blocked")
     (blocked / "torch.py").write_text("raise ImportError('the site is built without torch')\n")
     folder = tmp_path_factory.mktemp("site")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(blocked), prepend=os.pathsep)
-        build.build(folder, ROOT)
+        build.build(folder)
     return folder
 
 

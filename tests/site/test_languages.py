@@ -100,9 +100,9 @@ def test_a_stale_block_is_marked_and_fails_the_build(tmp_path: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert "A word has one meaning here" in text
     page.write_text(text.replace("A word has one meaning here", "A word has one sense here"))
-    subprocess.run([sys.executable, copy / "docs/theme/translations.py"], check=True)
+    subprocess.run([sys.executable, "-m", "website.translation"], cwd=copy, check=True)
     code = (
-        "import sys; sys.path.insert(0, 'docs/theme'); import build; from pathlib import Path\n"
+        "from pathlib import Path; from website import build\n"
         "build.build_language('zh', Path('site'))"
     )
     built = subprocess.run(

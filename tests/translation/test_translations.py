@@ -2,14 +2,15 @@
 
 import json
 import re
-from pathlib import Path
 
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from translation_checks import faults_of
 
-ROOT = Path(__file__).absolute().parents[2]
+from website import ROOT
+from website.translation import catalogs, sources, text
+
 LOCALE = ROOT / "locale/zh"
 CATALOGS = sorted(
     path.relative_to(LOCALE).with_suffix("").as_posix() for path in LOCALE.rglob("*.po")
@@ -22,14 +23,14 @@ def exceptions() -> list[list[str]]:
     return [line.split(" | ", 2) for line in lines if line and not line.startswith("#")]
 
 
-def test_every_page_has_a_catalog_and_every_catalog_a_page(translations):
-    assert sorted([*translations.pages(), translations.WORDS]) == CATALOGS
+def test_every_page_has_a_catalog_and_every_catalog_a_page():
+    assert sorted([*sources.sources(), sources.WORDS]) == CATALOGS
 
 
 @pytest.mark.parametrize("name", CATALOGS)
-def test_every_block_is_translated_and_none_is_stale(translations, name):
-    english = translations.english(name)
-    catalog = translations.read("zh", name)
+def test_every_block_is_translated_and_none_is_stale(name):
+    english = sources.source_messages(name)
+    catalog = catalogs.read("zh", name)
     stored = [message for message in catalog if message.id]
     assert [message.id for message in stored] == english, "run `make translations`"
     gaps = [m.id[:70] for m in stored if m.fuzzy or not m.string]
@@ -38,11 +39,11 @@ def test_every_block_is_translated_and_none_is_stale(translations, name):
 
 
 @pytest.mark.parametrize("name", CATALOGS)
-def test_every_block_is_sound(translations, name):
+def test_every_block_is_sound(name):
     allowed = [(fault, start) for catalog, fault, start in exceptions() if catalog == name]
     faults = [
         f"{fault}: {message.string[:60]!r}"
-        for message in translations.read("zh", name)
+        for message in catalogs.read("zh", name)
         if message.id
         for fault in faults_of(message.id, message.string)
         if not any(fault == known and message.id.startswith(start) for known, start in allowed)
@@ -50,30 +51,42 @@ def test_every_block_is_sound(translations, name):
     assert not faults, "\n".join(faults)
 
 
-def test_every_exception_is_needed(translations):
+def test_every_exception_is_needed():
     for name, fault, start in exceptions():
-        messages = [m for m in translations.read("zh", name) if m.id and m.id.startswith(start)]
+        messages = [m for m in catalogs.read("zh", name) if m.id and m.id.startswith(start)]
         found = [fault for m in messages for fault in faults_of(m.id, m.string)]
         assert fault in found, f"{name}: {start}"
 
 
-def test_the_readme_is_that_of_its_catalog(translations):
-    stored = (ROOT / "README.zh.md").read_text(encoding="utf-8")
-    assert stored == translations.readme("zh"), "run `make translations`"
-    assert "[English](README.md)" in stored
-    assert "[中文](README.zh.md)" in (ROOT / "README.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", sources.documents())
+def test_a_document_is_that_of_its_catalog(name):
+    stored = (ROOT / f"{name}.zh.md").read_text(encoding="utf-8")
+    assert stored == catalogs.Edition("zh").document(name), "run `make translations`"
+    assert f"[English]({name}.md)" in stored
+    assert f"[中文]({name}.zh.md)" in (ROOT / f"{name}.md").read_text(encoding="utf-8")
+
+
+def test_documents_lead_to_each_other_in_their_language(book):
+    (book / "README.md").write_text("[中文](README.zh.md)\n\n[How](CONTRIBUTING.md#how)\n", "utf-8")
+    (book / "CONTRIBUTING.md").write_text("[中文](CONTRIBUTING.zh.md)\n\nHow.\n", "utf-8")
+    assert {"README", "CONTRIBUTING"} <= set(sources.sources(book))
+    edition = catalogs.Edition("zh", book)
+    assert edition.document("CONTRIBUTING") == "[English](CONTRIBUTING.md)\n\nHow.\n"
+    readme = "[English](README.md)\n\n[How](CONTRIBUTING.zh.md#how)\n"
+    assert edition.document("README") == readme
+    assert {gap.text for gap in edition.gaps} == {"How.", "[How](CONTRIBUTING.md#how)"}
 
 
 @pytest.mark.parametrize("name", sorted((ROOT / "notebooks").glob("[0-9]*.ipynb")))
-def test_pieces_are_the_whole_text(translations, name):
+def test_pieces_are_the_whole_text(name):
     for cell in json.loads(name.read_text(encoding="utf-8"))["cells"]:
-        text = "".join(cell["source"])
-        assert "".join(piece for piece, _ in translations.pieces(text)) == text
-        assert translations.translated(text, str) == text or text.startswith("# ")
+        cell_text = "".join(cell["source"])
+        assert "".join(piece for piece, _ in text.split(cell_text)) == cell_text
+        assert text.translated(cell_text, str) == cell_text or cell_text.startswith("# ")
 
 
-def test_a_block_is_a_message(translations):
-    text = """\
+def test_a_block_is_a_message():
+    page = """\
 ---
 title: No message
 ---
@@ -105,7 +118,7 @@ Words.
 a map of words
 ```
 """
-    assert translations.messages(text) == [
+    assert text.messages(page) == [
         "# Heading",
         "One block,\ntwo lines.",
         '!!! note "A title"',
@@ -113,46 +126,46 @@ a map of words
         "Words.",
         "```\na map of words\n```",
     ]
-    shouted = translations.translated(text, str.upper)
+    shouted = text.translated(page, str.upper)
     assert "# HEADING { #heading }\n" in shouted
     assert "\n    BELOW IT.\n" in shouted
     assert 'code = "no message"' in shouted
     assert "{% if runs %}\nWORDS.\n{% endif %}\n" in shouted
 
 
-def put(translations, root, name, **texts):
+def put(root, name, **texts):
     """Store translations in a catalog."""
-    catalog = translations.renew("zh", name, root)
+    catalog = catalogs.update("zh", name, root)
     for english, chinese in texts.items():
         catalog.get(english.replace("_", " ")).string = chinese
-    translations.write(catalog, "zh", name, root)
+    catalogs.write(catalog, "zh", name, root)
 
 
-def test_a_block_that_changes_is_stale_until_it_is_read_again(translations, book):
-    put(translations, book, "index", **{"# Home": "# 首页", "A patch is a token.": "旧的译文。"})
-    edition = translations.Edition("zh", book)
+def test_a_block_that_changes_is_stale_until_it_is_read_again(book):
+    put(book, "index", **{"# Home": "# 首页", "A patch is a token.": "旧的译文。"})
+    edition = catalogs.Edition("zh", book)
     source = (book / "docs/index.md").read_text("utf-8")
     assert edition.markdown("index", source) == "# 首页 { #home }\n\n旧的译文。\n"
     assert not edition.gaps
 
     changed = source.replace("is a token", "becomes a token")
     (book / "docs/index.md").write_text(changed, "utf-8")
-    message = translations.renew("zh", "index", book).get("A patch becomes a token.")
+    message = catalogs.update("zh", "index", book).get("A patch becomes a token.")
     assert message.fuzzy
     assert message.string == "旧的译文。"
 
-    edition = translations.Edition("zh", book)
+    edition = catalogs.Edition("zh", book)
     marked = edition.markdown("index", changed, mark="过时：")
     assert [(gap.kind, gap.text) for gap in edition.gaps] == [("stale", "A patch becomes a token.")]
     assert '<div class="untranslated" lang="en" markdown="1">' in marked
     assert "**过时：** A patch becomes a token." in marked
     assert "旧的译文" not in marked
 
-    file = translations.file_of("zh", "index", book)
+    file = catalogs.path_of("zh", "index", book)
     mended = file.read_text("utf-8").replace("#, fuzzy\n", "").replace("旧的译文", "新的译文")
     file.write_text(mended, "utf-8")
-    translations.renew("zh", "index", book)
-    assert translations.Edition("zh", book).text("index", message.id) == "新的译文。"
+    catalogs.update("zh", "index", book)
+    assert catalogs.Edition("zh", book).text("index", message.id) == "新的译文。"
     assert not [line for line in file.read_text("utf-8").splitlines() if line.startswith("#")]
 
 
@@ -172,49 +185,47 @@ def test_a_block_that_changes_is_stale_until_it_is_read_again(translations, book
         ),
     ],
 )
-def test_a_block_without_a_translation_stays_english_marked_and_is_named(
-    translations, book, english, marked
-):
-    edition = translations.Edition("zh", book)
+def test_a_block_without_a_translation_stays_english_marked_and_is_named(book, english, marked):
+    edition = catalogs.Edition("zh", book)
     assert edition.markdown("index", english, mark="未译：") == marked
     assert [(gap.kind, gap.text) for gap in edition.gaps] == [("missing", english)]
-    assert translations.Edition("en", book).markdown("index", english) == english
+    assert catalogs.Edition("en", book).markdown("index", english) == english
 
 
-def test_a_catalog_does_not_change_by_being_renewed(translations, book):
-    put(translations, book, "index", **{"# Home": "# 首页"})
-    file = translations.file_of("zh", "index", book)
+def test_a_catalog_does_not_change_by_being_renewed(book):
+    put(book, "index", **{"# Home": "# 首页"})
+    file = catalogs.path_of("zh", "index", book)
     before = file.read_bytes()
-    translations.renew("zh", "index", book)
+    catalogs.update("zh", "index", book)
     assert file.read_bytes() == before
 
 
-def test_a_block_that_is_gone_leaves_the_catalog(translations, book):
-    put(translations, book, "index", **{"# Home": "# 首页", "A patch is a token.": "译文。"})
+def test_a_block_that_is_gone_leaves_the_catalog(book):
+    put(book, "index", **{"# Home": "# 首页", "A patch is a token.": "译文。"})
     (book / "docs/index.md").write_text("# Home\n", "utf-8")
-    catalog = translations.renew("zh", "index", book)
+    catalog = catalogs.update("zh", "index", book)
     assert [message.id for message in catalog if message.id] == ["# Home"]
     assert not catalog.obsolete
 
 
-def test_a_damaged_catalog_is_named(translations, book):
-    file = translations.file_of("zh", "index", book)
+def test_a_damaged_catalog_is_named(book):
+    file = catalogs.path_of("zh", "index", book)
     file.parent.mkdir(parents=True)
     file.write_text('msgid "open"\nnonsense\n', "utf-8")
     with pytest.raises(ValueError, match=re.escape(str(file))):
-        translations.read("zh", "index", book)
+        catalogs.read("zh", "index", book)
 
 
-def test_a_translated_notebook_has_the_same_code(translations, book):
+def test_a_translated_notebook_has_the_same_code(book):
     notebook = new_notebook(
         cells=[new_markdown_cell("# Title\n\nA word."), new_code_cell("print('A word.')")]
     )
     nbformat.write(notebook, book / "notebooks/01_one.ipynb")
-    put(translations, book, "chapters/01_one", **{"# Title": "# 标题", "A word.": "一个词。"})
+    put(book, "chapters/01_one", **{"# Title": "# 标题", "A word.": "一个词。"})
     folder = book / "build"
     folder.mkdir()
     (folder / "99_gone.ipynb").write_text("", "utf-8")
-    translations.Edition("zh", book).notebooks(folder)
+    catalogs.Edition("zh", book).notebooks(folder)
     assert [path.name for path in folder.iterdir()] == ["01_one.ipynb"]
     written = nbformat.read(folder / "01_one.ipynb", nbformat.NO_CONVERT)
     nbformat.validate(written)
@@ -224,11 +235,11 @@ def test_a_translated_notebook_has_the_same_code(translations, book):
     ]
 
 
-def test_words_are_found_in_the_configuration_and_in_python(translations, book):
-    (book / "docs/theme/numbers_of_x.py").write_text('x = _("{} minutes")\n', "utf-8")
+def test_words_are_found_in_the_configuration_and_in_python(book):
+    (book / "website/x.py").write_text('x = _("{} minutes")\n', "utf-8")
     (book / "docs/data/tried.json").write_text(
         '[{"what": "a trial", "note": "", "tested_on": "test images", "epochs": 1}]', "utf-8"
     )
-    found = translations.english("words", book)
+    found = sources.source_messages("words", book)
     assert {"Home", "Download the notebook", "How do tokens talk to each other?"} <= set(found)
     assert found[-3:] == ["{} minutes", "a trial", "test images"]

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-Say = Callable[[str], str]
+Translate = Callable[[str], str]
 
 
-def benchmarks(folder: Path, _: Say = str) -> list[dict[str, Any]]:
+def benchmarks(folder: Path, _: Translate = str) -> list[dict[str, Any]]:
     """Every benchmark in a folder, in words and rounded numbers, CPUs first.
 
     Each has `tables`, one for an architecture in a mode; a table has `rows`, one for an
@@ -20,7 +20,7 @@ def benchmarks(folder: Path, _: Say = str) -> list[dict[str, Any]]:
     return [shown_benchmark(file, _) for file in sorted(folder.glob("*.json"))]
 
 
-def shown_benchmark(file: Path, _: Say = str) -> dict[str, Any]:
+def shown_benchmark(file: Path, _: Translate = str) -> dict[str, Any]:
     """One benchmark: where and how it was measured, and its tables."""
     try:
         result = json.loads(file.read_text(encoding="utf-8"))
@@ -48,7 +48,7 @@ def shown_benchmark(file: Path, _: Say = str) -> dict[str, Any]:
         raise ValueError(f"{file} cannot be read ({error}); repeat `make bench`") from error
 
 
-def tables_of(result: dict[str, Any], _: Say = str) -> list[dict[str, Any]]:
+def tables_of(result: dict[str, Any], _: Translate = str) -> list[dict[str, Any]]:
     """A table for each architecture and mode, with the precisions beside each other."""
     groups: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
     for case in result["measurements"]:

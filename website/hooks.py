@@ -8,27 +8,24 @@ reader would stumble on is a warning, and `--strict` makes a warning an error.
 import logging
 import re
 from html import unescape
-from pathlib import Path
 from typing import Any
 
-import equations
 import jieba
-import numbers_of_bench
-import numbers_of_runs
-import pictures
-import translations
 from jinja2 import Environment, StrictUndefined
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
+from website import ROOT, equations, pictures, results, throughput
+from website.translation.catalogs import Edition
+from website.translation.sources import translate_settings
+
 log = logging.getLogger("mkdocs.plugins.vitlit")
 jieba.setLogLevel(logging.WARNING)  # it cuts Chinese into words for the search, and tells of it
 
-ROOT = Path(__file__).absolute().parents[2]
 CHAPTERS = "chapters"
-UNWANTED = {"404.html", "sitemap.xml"}
+UNUSED_TEMPLATES = {"404.html", "sitemap.xml"}
 FONTS = {
     "instrument-sans": ["instrument-sans-latin-wght-normal"],
     "jetbrains-mono": ["jetbrains-mono-latin-wght-normal"],
@@ -39,7 +36,7 @@ FONTS = {
 def chapters_of(config: MkDocsConfig) -> list[dict[str, Any]]:
     """The chapters that exist, in order, with what `extra.chapters` says of them."""
     [folder] = config.plugins["mkdocs-jupyter"].config["notebook_dirs"].values()
-    notebooks = sorted((Path(config.config_file_path).parent / folder).glob("[0-9]*.ipynb"))
+    notebooks = sorted((ROOT / folder).glob("[0-9]*.ipynb"))
     for notebook in notebooks:
         if notebook.stem not in config.extra["chapters"]:
             log.warning("mkdocs.yml says nothing of %s in extra.chapters", notebook.name)
@@ -57,24 +54,24 @@ def chapters_of(config: MkDocsConfig) -> list[dict[str, Any]]:
 @event_priority(50)  # before mkdocs-jupyter looks for its notebooks
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Translate what an edition takes from the English one, and list the chapters that exist."""
-    edition = config.extra["edition"] = translations.Edition(config.theme["language"])
-    translations.translate_settings(config, config.mdx_configs["toc"], edition.word)
+    edition = config.extra["edition"] = Edition(config.theme["language"])
+    translate_settings(config, config.mdx_configs["toc"], edition.word)
     if edition.language != "en":
         [folder] = config.plugins["mkdocs-jupyter"].config["notebook_dirs"].values()
         edition.notebooks(ROOT / folder, config.extra["words"]["untranslated"])
     # Both would need the address that the site will have one day.
-    config.theme.static_templates -= UNWANTED
+    config.theme.static_templates -= UNUSED_TEMPLATES
     chapters = config.extra["existing_chapters"] = chapters_of(config)
     listed = [{f"{c['number']} · {c['title']}": c["source"]} for c in chapters]
     config.nav = [
-        {name: children or listed for name, children in entry.items()} for entry in config.nav
+        {name: children or listed for name, children in entry.items()} for entry in config.nav or []
     ]
     return config
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the fonts and KaTeX's style sheet from node_modules."""
-    for name in UNWANTED:  # what is no template any more would be copied as it is
+    for name in UNUSED_TEMPLATES:  # what is no template any more would be copied as it is
         if file := files.get_file_from_path(name):
             files.remove(file)
     modules = ROOT / "node_modules"
@@ -84,34 +81,24 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
             files.append(
                 File.generated(config, f"assets/fonts/{name}.woff2", abs_src_path=str(source))
             )
-    for path, content in equations.stylesheet(modules / "katex/dist"):
+    for path, content in equations.assets(modules / "katex/dist"):
         files.append(File.generated(config, f"assets/katex/{path}", content=content))
     return files
-
-
-def on_pre_page(page: Page, config: MkDocsConfig, files: Files) -> Page:
-    """Give every page its layout: the bar at the left is for the API's pages only."""
-    hidden = [] if page.url.startswith("api/") else ["navigation"]
-    chapter = next(
-        (c for c in config.extra["existing_chapters"] if c["source"] == page.file.src_uri), None
-    )
-    page.vitlit_chapter = chapter
-    page.vitlit_hidden = hidden
-    return page
 
 
 @event_priority(-50)  # after mkdocs-jupyter has turned the notebook into Markdown
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Prepare the Markdown of chapters, and of pages that show numbers of runs."""
-    page.meta["hide"] = [*page.meta.get("hide", []), *page.vitlit_hidden]
-    if page.vitlit_chapter:
-        page.meta |= {"template": "chapter.html", "search": {"boost": 2}}
-        return chapter_markdown(markdown, page, config, files)
+    if not page.url.startswith("api/"):  # the bar at the left is for the API's pages only
+        page.meta["hide"] = [*page.meta.get("hide", []), "navigation"]
+    for chapter in config.extra["existing_chapters"]:
+        if chapter["source"] == page.file.src_uri:
+            page.meta.update(chapter=chapter, template="chapter.html", search={"boost": 2})
+            return chapter_markdown(markdown, page, config, files)
     edition = config.extra["edition"]
     untranslated = config.extra["words"]["untranslated"]
     markdown = edition.markdown(page.file.src_uri.removesuffix(".md"), markdown, untranslated)
     if page.meta.get("numbers"):
-        say = edition.word
         # Jinja's own comments begin with {#, as a heading's id does.
         environment = Environment(
             undefined=StrictUndefined,
@@ -122,8 +109,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         )
         return environment.from_string(markdown).render(
             chapters=config.extra["existing_chapters"],
-            benchmarks=numbers_of_bench.benchmarks(ROOT / "benchmarks/results", say),
-            **numbers_of_runs.context(ROOT / "runs", page, config, files, say),
+            benchmarks=throughput.benchmarks(ROOT / "benchmarks/results", edition.word),
+            **results.context(ROOT / "runs", page, config, files, edition.word),
         )
     return markdown
 
@@ -141,7 +128,7 @@ def chapter_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     )
     # In Jupyter a chapter's neighbour is docs/, on the site docs/ is the folder above.
     markdown = re.sub(r"\]\(\.\./docs/", "](../", markdown)
-    return pictures.into_files(markdown, page, config, files)
+    return pictures.extract(markdown, page, config, files)
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
@@ -154,13 +141,13 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
         r'<span class="filename"><autoref identifier="\1" optional>\1\2</autoref></span>',
         html,
     )
-    if page.vitlit_chapter:  # search finds headings, prose and captions, not code
+    if "chapter" in page.meta:  # search finds headings, prose and captions, not code
         html = html.replace("<pre><span></span>", "<pre data-search-exclude><span></span>")
     # A table wider than a phone scrolls in its own frame, which the keyboard must reach.
     html = html.replace("<table>", '<div class="table" tabindex="0"><table class="plain">')
     html = re.sub(r'(<table class="plain">.*?</table>)', r"\1</div>", html, flags=re.S)
     html = pictures.inline_drawings(html, ROOT / "docs")
-    pictures.demand_words(html, page)
+    pictures.require_alt_text(html, page)
     return html
 
 
@@ -169,7 +156,7 @@ def on_env(env: Environment, config: MkDocsConfig, files: Files) -> Environment:
     """Render all equations of the site in one go, and say what is not translated."""
     for gap in dict.fromkeys(config.extra["edition"].gaps):
         log.warning("%s; `make translations` and locale/%s", gap, config.extra["edition"].language)
-    equations.render([file.page for file in files.documentation_pages()], ROOT)
+    equations.render([file.page for file in files.documentation_pages() if file.page], ROOT)
     return env
 
 

@@ -17,20 +17,20 @@ from mkdocs.structure.pages import Page
 from mkdocs.utils import get_relative_url
 
 from vitlit import figures, records
+from website import ROOT
 
-ROOT = Path(__file__).absolute().parents[2]
-Say = Callable[[str], str]
+Translate = Callable[[str], str]
 # The CIFAR-10 runs that count: not the digits that tests train on.
 DATA = ("cifar10", "cifar10-jpeg")
 WORDS_OF_A_TRIAL = ("what", "note", "tested_on")
 # The study that is shown among the runs, to be compared with them.
-RIVAL = "labml"
+BASELINE = "labml"
 # Runs that share these differ in the seed only; where they ran does not change what they are.
-SAME = ("preset", "data", "device", "parameters")
+GROUPED_BY = ("preset", "data", "device", "parameters")
 
 
 def context(
-    folder: Path, page: Page, config: MkDocsConfig, files: Files, _: Say = str
+    folder: Path, page: Page, config: MkDocsConfig, files: Files, _: Translate = str
 ) -> dict[str, Any]:
     """What a page's Markdown can say.
 
@@ -47,7 +47,7 @@ def context(
     groups = by_preset(
         run
         for run in found
-        if not run.summary["variant"] and (not run.is_study or run.summary["preset"] == RIVAL)
+        if not run.summary["variant"] and (not run.is_study or run.summary["preset"] == BASELINE)
     )
     tuned = sorted(
         by_preset(run for run in found if run.summary["preset"].startswith("finetune")),
@@ -109,8 +109,8 @@ def by_preset(runs: Iterable[records.Run]) -> list[list[records.Run]]:
     """The runs of each preset on the same data by seed, the most accurate preset first."""
     groups: dict[tuple[Any, ...], list[records.Run]] = {}
     for run in sorted(runs, key=seed):
-        groups.setdefault(tuple(run.summary[key] for key in SAME), []).append(run)
-    return sorted(groups.values(), key=accuracy, reverse=True)
+        groups.setdefault(tuple(run.summary[key] for key in GROUPED_BY), []).append(run)
+    return sorted(groups.values(), key=mean_accuracy, reverse=True)
 
 
 def ablations_of(runs: Iterable[records.Run]) -> list[records.Run]:
@@ -122,7 +122,7 @@ def ablations_of(runs: Iterable[records.Run]) -> list[records.Run]:
     return max(groups.values(), key=len, default=[])
 
 
-def accuracy(runs: Sequence[records.Run]) -> float:
+def mean_accuracy(runs: Sequence[records.Run]) -> float:
     """The mean test accuracy, a fraction."""
     return statistics.mean(run.summary["test_accuracy"] for run in runs)
 
@@ -132,7 +132,7 @@ def seed(run: records.Run) -> int:
     return run.summary["seed"]
 
 
-def shown_run(run: records.Run, _: Say = str) -> dict[str, Any]:
+def shown_run(run: records.Run, _: Translate = str) -> dict[str, Any]:
     """One run in words and rounded numbers."""
     summary, environment = run.summary, run.environment
     threads = environment["threads"]
@@ -158,7 +158,7 @@ def shown_run(run: records.Run, _: Say = str) -> dict[str, Any]:
     }
 
 
-def shown_preset(runs: Sequence[records.Run], _: Say = str) -> dict[str, Any]:
+def shown_preset(runs: Sequence[records.Run], _: Translate = str) -> dict[str, Any]:
     """A preset: mean and spread of the accuracy over its runs, everything else of the first."""
     return {
         **shown_run(runs[0], _),
@@ -171,7 +171,7 @@ def shown_preset(runs: Sequence[records.Run], _: Say = str) -> dict[str, Any]:
 
 
 def shown_ablation(
-    runs: Sequence[records.Run], effects: Sequence[records.Effect], _: Say = str
+    runs: Sequence[records.Run], effects: Sequence[records.Effect], _: Translate = str
 ) -> dict[str, Any]:
     """The unchanged preset, and all runs to repeat: first its own, then the variants in order."""
     base = [run for run in runs if not run.summary["variant"]]
@@ -181,7 +181,7 @@ def shown_ablation(
     }
 
 
-def shown_tuned(runs: Sequence[records.Run], _: Say = str) -> dict[str, Any]:
+def shown_tuned(runs: Sequence[records.Run], _: Translate = str) -> dict[str, Any]:
     """A preset that starts from other weights: which, and how many tokens its model has."""
     config = runs[0].config
     model = config["vit"]
@@ -191,7 +191,7 @@ def shown_tuned(runs: Sequence[records.Run], _: Say = str) -> dict[str, Any]:
     return {**shown_preset(runs, _), "start": config["start"], "size": size, "tokens": tokens}
 
 
-def shown_scaling(runs: Sequence[records.Run], _: Say = str) -> dict[str, Any]:
+def shown_scaling(runs: Sequence[records.Run], _: Translate = str) -> dict[str, Any]:
     """Accuracy by number of images (a row each) and model (a column each), and what repeats it."""
     groups = records.by_images(runs)
     models = list(groups)
@@ -215,7 +215,7 @@ def shown_scaling(runs: Sequence[records.Run], _: Say = str) -> dict[str, Any]:
     }
 
 
-def shown_together(runs: Sequence[records.Run], _: Say = str) -> dict[str, Any]:
+def shown_together(runs: Sequence[records.Run], _: Translate = str) -> dict[str, Any]:
     """Runs that are repeated in the same way, and what they ran on, each thing said once."""
     shown = [shown_run(run, _) for run in runs]
     versions = (", ".join(f"{n} {v}" for n, v in run["versions"].items()) for run in shown)
@@ -231,14 +231,14 @@ def unique(words: Iterable[str]) -> list[str]:
     return [word for word in dict.fromkeys(words) if word]
 
 
-def shown_effect(effect: records.Effect, _: Say = str) -> dict[str, Any]:
+def shown_effect(effect: records.Effect, _: Translate = str) -> dict[str, Any]:
     """What one change did, in rounded numbers."""
     spread = f" ± {effect.spread:.1f}" if math.isfinite(effect.spread) else ""
     verdict = _("better") if effect.mean > 0 else _("worse")
     return {
         "variant": effect.variant,
         "seeds": len(effect.runs),
-        "accuracy": percent(accuracy(effect.runs)),
+        "accuracy": percent(mean_accuracy(effect.runs)),
         "difference": f"{effect.mean:+.1f}{spread}".replace("-", "−"),
         "measurable": effect.measurable,
         "verdict": verdict if effect.measurable else _("no measurable effect"),
@@ -280,7 +280,7 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
-def duration(seconds: float, _: Say = str) -> str:
+def duration(seconds: float, _: Translate = str) -> str:
     """A time in the largest unit that says enough."""
     minutes = seconds / 60
     if minutes < 2:
@@ -290,12 +290,12 @@ def duration(seconds: float, _: Say = str) -> str:
     return _("{} hours").format(f"{minutes / 60:.1f}")
 
 
-def cores(count: int, _: Say = str) -> str:
+def cores(count: int, _: Translate = str) -> str:
     """How many cores a run had."""
     return _("1 CPU core") if count == 1 else _("{} CPU cores").format(count)
 
 
-def data_title(summary: dict[str, Any], _: Say = str) -> str:
+def data_title(summary: dict[str, Any], _: Translate = str) -> str:
     """The name of the data; that of the copy is words."""
     if summary["data"] == "cifar10-jpeg":
         return _("CIFAR-10, JPEG copy")

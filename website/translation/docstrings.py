@@ -4,7 +4,10 @@ import logging
 from typing import Any
 
 import griffe
-from translations import Edition, pages, unwrapped
+
+from website.translation.catalogs import Edition
+from website.translation.sources import sources
+from website.translation.text import unwrapped
 
 log = logging.getLogger("mkdocs.plugins.vitlit")
 
@@ -14,7 +17,7 @@ class Translated(griffe.Extension):
 
     def __init__(self, language: str) -> None:
         self.edition = Edition(language)
-        self.shown = pages()
+        self.shown = sources()
 
     def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
         """Translate one docstring. What has no translation is a warning, as on the other pages."""

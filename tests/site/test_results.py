@@ -1,11 +1,10 @@
 """The numbers that the results page shows, from records made up for the purpose."""
 
-import importlib.util
 import itertools
 import json
 from io import BytesIO
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,21 +15,11 @@ from mkdocs.structure.files import Files
 from PIL import Image
 
 from vitlit import records
+from website import ROOT, results
 
-ROOT = Path(__file__).absolute().parents[2]
 CLASSES = ("cat", "dog", "ship")
 COMMAND = "vitlit train --preset {preset}{variant} --seed {seed}"
 PICTURES = {"curves", "times", "ablations", "tuning", "sizes", "confusion", "mistakes"}
-
-
-@pytest.fixture(scope="session")
-def numbers() -> ModuleType:
-    """docs/theme/numbers_of_runs.py, which is no package's."""
-    file = ROOT / "docs/theme/numbers_of_runs.py"
-    spec = importlib.util.spec_from_file_location("numbers_of_runs", file)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def write(
@@ -65,14 +54,14 @@ def write(
     )
 
 
-def context(numbers: ModuleType, folder: Path) -> tuple[dict[str, Any], Files]:
+def context(folder: Path) -> tuple[dict[str, Any], Files]:
     """What the results page would get, and the files that the site would."""
     files = Files([])
     config = MkDocsConfig()
     config.load_dict({"site_name": "vitlit", "docs_dir": str(folder), "site_dir": str(folder)})
     config.plugins = SimpleNamespace(_current_plugin=None)  # who a file would be said to come from
     page = SimpleNamespace(meta={"pictures": True}, file=SimpleNamespace(src_uri="results.md"))
-    return numbers.context(folder, page, config, files), files
+    return results.context(folder, page, config, files), files
 
 
 def rendered(values: dict[str, Any]) -> str:
@@ -113,8 +102,8 @@ def many(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_preset_is_the_mean_of_its_seeds(numbers: ModuleType, many: Path) -> None:
-    values, _ = context(numbers, many)
+def test_a_preset_is_the_mean_of_its_seeds(many: Path) -> None:
+    values, _ = context(many)
     shown = {preset["preset"]: preset for preset in values["presets"]}
     assert list(shown) == ["labml", "cpu-long", "cpu"]
     assert (shown["cpu"]["mean"], shown["cpu"]["seeds"]) == ("72.0 ± 2.0 %", 3)
@@ -124,22 +113,22 @@ def test_a_preset_is_the_mean_of_its_seeds(numbers: ModuleType, many: Path) -> N
 
 
 def test_neither_another_project_nor_a_study_comes_first(
-    numbers: ModuleType, many: Path
+    many: Path
 ) -> None:
-    assert context(numbers, many)[0]["headline"]["name"] == "cpu-long-seed0"
+    assert context(many)[0]["headline"]["name"] == "cpu-long-seed0"
 
 
-def test_the_headline_is_a_first_seed(numbers: ModuleType, tmp_path: Path) -> None:
+def test_the_headline_is_a_first_seed(tmp_path: Path) -> None:
     write(tmp_path, "cpu", 0.70, 0)
     write(tmp_path, "cpu", 0.90, 1)
     write(tmp_path, "gpu", 0.75, 0)
-    assert context(numbers, tmp_path)[0]["headline"]["name"] == "gpu-seed0"
+    assert context(tmp_path)[0]["headline"]["name"] == "gpu-seed0"
 
 
 def test_a_difference_within_the_spread_is_called_unmeasurable(
-    numbers: ModuleType, many: Path
+    many: Path
 ) -> None:
-    worse, nothing = context(numbers, many)[0]["effects"]
+    worse, nothing = context(many)[0]["effects"]
     assert (worse["variant"], nothing["variant"]) == ("positions=none", "warmup=0")
     assert worse["difference"].startswith("−10.0 ± ")
     assert (worse["verdict"], worse["cost"]) == ("worse", "0.1 ×")
@@ -148,15 +137,15 @@ def test_a_difference_within_the_spread_is_called_unmeasurable(
 
 
 def test_different_models_of_one_preset_are_not_averaged(
-    numbers: ModuleType, tmp_path: Path
+    tmp_path: Path
 ) -> None:
     write(tmp_path, "cpu", 0.70, 0)
     write(tmp_path, "cpu", 0.80, 1, parameters=2000)
-    assert [p["mean"] for p in context(numbers, tmp_path)[0]["presets"]] == ["80.0 %", "70.0 %"]
+    assert [p["mean"] for p in context(tmp_path)[0]["presets"]] == ["80.0 %", "70.0 %"]
 
 
-def test_pictures_are_drawn_and_small(numbers: ModuleType, many: Path) -> None:
-    values, files = context(numbers, many)
+def test_pictures_are_drawn_and_small(many: Path) -> None:
+    values, files = context(many)
     for name in PICTURES:
         file = files.get_file_from_path(f"assets/pictures/{name}.png")
         width, height = Image.open(BytesIO(file.content_bytes)).size
@@ -165,8 +154,8 @@ def test_pictures_are_drawn_and_small(numbers: ModuleType, many: Path) -> None:
     assert sum(len(file.content_bytes) for file in files) < 200_000
 
 
-def test_the_page_tells_every_command_and_verdict(numbers: ModuleType, many: Path) -> None:
-    text = rendered(context(numbers, many)[0])
+def test_the_page_tells_every_command_and_verdict(many: Path) -> None:
+    text = rendered(context(many)[0])
     shown = [run for run in records.find(many) if run.summary["test_accuracy"] < 0.99]
     shown = [run for run in shown if run.summary["data"] == "cifar10-jpeg"]
     for run in shown:
@@ -183,9 +172,9 @@ def test_the_page_tells_every_command_and_verdict(numbers: ModuleType, many: Pat
 
 
 def test_a_tuned_model_is_shown_with_its_start_and_its_tokens(
-    numbers: ModuleType, many: Path
+    many: Path
 ) -> None:
-    values, _ = context(numbers, many)
+    values, _ = context(many)
     shown = [(p["preset"], p["mean"], p["size"], p["tokens"]) for p in values["tuned"]]
     assert shown == [
         ("finetune-32", "97.1 %", "32 × 32", 65),
@@ -195,9 +184,9 @@ def test_a_tuned_model_is_shown_with_its_start_and_its_tokens(
 
 
 def test_accuracy_by_images_has_a_row_a_number_and_a_column_a_model(
-    numbers: ModuleType, many: Path
+    many: Path
 ) -> None:
-    scaling = context(numbers, many)[0]["scaling"]
+    scaling = context(many)[0]["scaling"]
     assert scaling["models"] == ["vit", "resnet"]
     assert scaling["rows"] == [
         {"images": "1,000", "cells": ["51.5 ± 1.4 %", "61.5 ± 1.4 %"]},
@@ -206,9 +195,9 @@ def test_accuracy_by_images_has_a_row_a_number_and_a_column_a_model(
     assert scaling["flops"] == ["11.3", "11.3"]
 
 
-def test_one_run_is_enough(numbers: ModuleType, tmp_path: Path) -> None:
+def test_one_run_is_enough(tmp_path: Path) -> None:
     write(tmp_path, "cpu", 0.70)
-    values, _ = context(numbers, tmp_path)
+    values, _ = context(tmp_path)
     assert (values["effects"], values["ablations"], values["mistakes"]) == ([], None, None)
     text = rendered(values)
     assert "{#runs}" in text
@@ -218,20 +207,20 @@ def test_one_run_is_enough(numbers: ModuleType, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("preset", ["labml", "ablation"])
 def test_without_a_headline_the_page_still_stands(
-    numbers: ModuleType, tmp_path: Path, preset: str
+    tmp_path: Path, preset: str
 ) -> None:
     write(tmp_path, preset, 0.5)
     if preset == "ablation":
         write(tmp_path, preset, 0.4, variant="positions=none")
-    values, _ = context(numbers, tmp_path)
+    values, _ = context(tmp_path)
     assert (values["headline"], values["confusion"]) == (None, None)
     text = rendered(values)
     assert ("{#runs}" in text) == (preset == "labml")
     assert ("{#ingredients}" in text) == (preset == "ablation")
 
 
-def test_no_runs_at_all(numbers: ModuleType, tmp_path: Path) -> None:
-    values, files = context(numbers, tmp_path)
+def test_no_runs_at_all(tmp_path: Path) -> None:
+    values, files = context(tmp_path)
     assert len(files) == 0
     assert all(values[name] is None for name in (*PICTURES, "headline", "ablation", "scaling"))
     text = rendered(values)

@@ -1,0 +1,114 @@
+"""What there is to translate: the English sources, and the messages in each."""
+
+import ast
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import yaml
+from babel.messages.extract import extract_from_file
+
+from website import ROOT
+from website.translation.text import messages, unwrapped
+
+# The catalog of what is no page: menus, and words that Python puts into pages.
+WORDS = "words"
+# Documents at the root that have a translation beside them: NAME.md and NAME.zh.md.
+DOCUMENTS = ("README", "CONTRIBUTING")
+
+
+def sources(root: Path = ROOT) -> dict[str, Path]:
+    """Catalog → its English source: every chapter, page, module of the API and document."""
+    chapters = sorted((root / "notebooks").glob("[0-9]*.ipynb"))
+    docs = sorted((root / "docs").rglob("*.md"))
+    modules = [
+        name.replace(".", "/")
+        for page in docs
+        for name in re.findall(r"^::: ([\w.]+)", page.read_text(encoding="utf-8"), re.M)
+    ]
+    return {
+        **{f"chapters/{path.stem}": path for path in chapters},
+        **{path.relative_to(root / "docs").with_suffix("").as_posix(): path for path in docs},
+        **{f"source/{name}": root / f"src/{name}.py" for name in modules},
+        **documents(root),
+    }
+
+
+def documents(root: Path = ROOT) -> dict[str, Path]:
+    """The documents at the root that exist."""
+    return {name: path for name in DOCUMENTS if (path := root / f"{name}.md").exists()}
+
+
+def source_messages(catalog: str, root: Path = ROOT) -> list[str]:
+    """The messages of a catalog as the English sources have them now, in order, each once."""
+    if catalog == WORDS:
+        found = words(root)
+    elif (source := sources(root)[catalog]).suffix == ".ipynb":
+        cells = nbformat.read(source, nbformat.NO_CONVERT).cells
+        prose = (cell.source for cell in cells if cell.cell_type == "markdown")
+        found = [message for text in prose for message in messages(text)]
+    elif source.suffix == ".py":
+        texts = docstrings(ast.parse(source.read_text(encoding="utf-8")))
+        found = [message for text in texts for message in messages(unwrapped(text))]
+    else:
+        found = messages(source.read_text(encoding="utf-8"))
+    return list(dict.fromkeys(found))
+
+
+def docstrings(node: ast.AST) -> Iterator[str]:
+    """The docstrings of a module or class and of everything public in it."""
+    if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and (
+        text := ast.get_docstring(node)
+    ):
+        yield text
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.ClassDef | ast.FunctionDef) and not child.name.startswith("_"):
+            yield from docstrings(child)
+
+
+def words(root: Path) -> list[str]:
+    """Words of the theme in mkdocs.yml, of Python behind `_`, of the trials and the benchmarks."""
+    config = yaml.safe_load((root / "mkdocs.yml").read_text(encoding="utf-8"))
+    [toc] = (e["toc"] for e in config["markdown_extensions"] if isinstance(e, dict) and "toc" in e)
+    found: list[str] = []
+
+    def note(text: str) -> str:
+        found.append(text)
+        return text
+
+    translate_settings(config, toc, note)
+    for file in sorted((root / "website").glob("*.py")):
+        extracted = extract_from_file("python", file, {"_": None})
+        found += (text for _, text, *_ in extracted if isinstance(text, str))
+    tried = json.loads((root / "docs/data/tried.json").read_text(encoding="utf-8"))
+    found += (row[key] for row in tried for key in ("what", "note", "tested_on") if row[key])
+    for file in sorted((root / "benchmarks/results").glob("*.json")):
+        measured = json.loads(file.read_text(encoding="utf-8"))["implementations"]
+        found += (f"{name} {about['note']}" for name, about in measured.items() if about["note"])
+    return found
+
+
+def translate_settings(config: Any, toc: dict[str, Any], translate: Callable[[str], str]) -> None:
+    """Put everything in mkdocs.yml that a reader sees through `translate`.
+
+    `config` is the file's content or mkdocs' own configuration, `toc` the settings of that
+    extension, which the two keep in different places.
+    """
+    for key in ("site_description", "copyright"):
+        config[key] = translate(config[key])
+
+    def titled(entry: Any) -> Any:
+        if isinstance(entry, dict):
+            return {translate(title): titled(below) for title, below in entry.items()}
+        return [titled(below) for below in entry] if isinstance(entry, list) else entry
+
+    config["nav"] = titled(config["nav"])
+    for scheme in config["theme"]["palette"]:
+        scheme["toggle"]["name"] = translate(scheme["toggle"]["name"])
+    toc["permalink_title"] = translate(toc["permalink_title"])
+    for places in (config["extra"]["words"], *config["extra"]["chapters"].values()):
+        for key, value in places.items():
+            places[key] = translate(value) if isinstance(value, str) else value
