@@ -1,0 +1,18 @@
+"""What the documents beside the book say of it."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def test_package_citation_and_changelog_are_of_one_version() -> None:
+    package = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    version, day = re.findall(r"^## \[(\d\S*)\] - (\S+)$", changelog, re.M)[0]
+    assert citation["version"] == package["version"] == version
+    assert str(citation["date-released"]) == day
