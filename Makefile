@@ -32,8 +32,8 @@ test: .venv/.dev build  ## run every check: style, types, units, notebooks, site
 lab: .venv/.dev  ## open the notebooks in JupyterLab, paired with their sources
 	$(BIN)/jupyter lab notebooks
 
-notebooks: .venv/.dev  ## execute every chapter top to bottom and renew its pair
-	$(BIN)/python notebooks/execute.py
+notebooks: .venv/.dev  ## execute every chapter, or CHAPTER=4, and renew its pair
+	$(BIN)/python notebooks/execute.py $(CHAPTER)
 
 cifar10: .venv/.dev  ## train on CIFAR-10 through chapter 6, into my-runs/NAME; PRESET=quick or cpu
 	VITLIT_OUT="$(RUNS)/$(NAME)" \

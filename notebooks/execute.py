@@ -1,14 +1,14 @@
 """Executes chapters from top to bottom and stores what they print and draw.
 
-`python notebooks/execute.py [NAME ...] [--preset PRESET] [--out FOLDER]` runs NAME.py, or every
-chapter, and writes NAME.ipynb: whole, or not at all. A cell that fails leaves the old one in place.
+`python notebooks/execute.py [NAME ...] [--preset PRESET] [--out FOLDER]` runs the chapters of these
+names or numbers, or all of them, and writes each NAME.ipynb: whole, or not at all. A cell that fails
+leaves the old one in place.
 """
 
 import argparse
 import hashlib
 import os
 import sys
-import tempfile
 import time
 from collections import Counter
 from pathlib import Path
@@ -19,6 +19,8 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbformat import NotebookNode
+
+from vitlit import files
 
 HERE = Path(__file__).resolve().parent
 METADATA = {
@@ -50,9 +52,10 @@ class ChapterError(RuntimeError):
 
 
 def sources(names: list[str]) -> list[Path]:
-    """The sources of the chapters with these names, or of all. Raises ValueError on another."""
+    """The sources of the chapters with these names or numbers, or of all. Raises ValueError."""
     found = {path.stem: path for path in sorted(HERE.glob("[0-9]*.py"))}
-    wanted = [Path(name).stem for name in names] or list(found)
+    numbers = {str(int(name.partition("_")[0])): name for name in found}
+    wanted = [numbers.get(name, Path(name).stem) for name in names] or list(found)
     if unknown := [name for name in wanted if name not in found]:
         raise ValueError(f"no chapter {', '.join(unknown)}; there are {', '.join(found)}")
     return [found[name] for name in wanted]
@@ -105,24 +108,17 @@ def executed(source: Path) -> NotebookNode:
 
 
 def write(notebook: NotebookNode, path: Path) -> None:
-    """Write an .ipynb beside its place first, then move it there."""
+    """Write an .ipynb, whole or not at all."""
     nbformat.validate(notebook)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            nbformat.write(notebook, file)
-        os.chmod(beside, 0o644)
-        os.replace(beside, path)
-    except BaseException:
-        Path(beside).unlink(missing_ok=True)
-        raise
+    files.write(path, f"{nbformat.writes(notebook)}\n".encode())
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; 1 if a chapter failed."""
     parser = argparse.ArgumentParser(description="Execute chapters from top to bottom.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help="such as 01_patches; default: all")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="such as 01_patches, or 1; default: all"
+    )
     parser.add_argument("--preset", help="what chapter 6 trains: the variable VITLIT_PRESET")
     parser.add_argument("--out", type=Path, help="write there, and not beside the source")
     given = parser.parse_args(arguments)

@@ -16,17 +16,13 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 from mkdocs.utils import get_relative_url
 
-from vitlit import figures, records
+from vitlit import figures, records, studies
 from website import ROOT
 
 Translate = Callable[[str], str]
-# The CIFAR-10 runs that count: not the digits that tests train on.
-DATA = ("cifar10", "cifar10-jpeg")
 WORDS_OF_A_TRIAL = ("what", "note", "tested_on")
 # The study that is shown among the runs, to be compared with them.
 BASELINE = "labml"
-# Runs that share these differ in the seed only; where they ran does not change what they are.
-GROUPED_BY = ("preset", "data", "device", "parameters")
 
 
 def context(
@@ -39,30 +35,24 @@ def context(
     others' weights; the `scaling` with the number of images; what was `tried` before; the
     `headline`, one run; and pictures, each None where there is nothing to draw.
     """
-    found = [
-        run
-        for run in records.find(folder)
-        if run.summary["data"] in DATA and run.summary["tested_on"] == "test images"
-    ]
-    groups = by_preset(
+    found = studies.final(records.find(folder))
+    groups = studies.by_preset(
         run
         for run in found
         if not run.summary["variant"] and (not run.is_study or run.summary["preset"] == BASELINE)
     )
     tuned = sorted(
-        by_preset(run for run in found if run.summary["preset"].startswith("finetune")),
+        studies.by_preset(run for run in found if run.summary["preset"].startswith("finetune")),
         key=lambda group: group[0].summary["preset"],
     )
     scaling = [run for run in found if run.summary["preset"] == "scaling"]
     ablations = ablations_of(found)
-    effects = records.effects(ablations)
-    # The first seed stands for its preset: the luckiest would be chosen by the test images.
+    effects = studies.effects(ablations)
     firsts = [group[0] for group in groups]
-    best = [run for run in firsts if not run.is_study]
-    headline = max(best, key=lambda run: run.summary["test_accuracy"], default=None)
+    headline = studies.best(found)
     presets = [shown_preset(group, _) for group in groups]
-    studies = (*ablations, *scaling, *(run for group in tuned for run in group))
-    shown = [run.summary["data"] for run in (*firsts, *studies)]
+    others = (*ablations, *scaling, *(run for group in tuned for run in group))
+    shown = [run.summary["data"] for run in (*firsts, *others)]
     values: dict[str, Any] = {
         "presets": presets,
         "runs": [run for preset in presets for run in preset["runs"]],
@@ -91,7 +81,7 @@ def context(
     if tuned:
         drawn["tuning"] = lambda: figures.accuracy_over_time([r for g in tuned for r in g])
     if scaling:
-        by_images = records.by_images(scaling)
+        by_images = studies.by_images(scaling)
         drawn["sizes"] = lambda: figures.accuracy_over_images(by_images)
     if headline:
         counts, classes = headline.summary["confusion"], values["classes"]
@@ -105,14 +95,6 @@ def context(
     return values
 
 
-def by_preset(runs: Iterable[records.Run]) -> list[list[records.Run]]:
-    """The runs of each preset on the same data by seed, the most accurate preset first."""
-    groups: dict[tuple[Any, ...], list[records.Run]] = {}
-    for run in sorted(runs, key=seed):
-        groups.setdefault(tuple(run.summary[key] for key in GROUPED_BY), []).append(run)
-    return sorted(groups.values(), key=mean_accuracy, reverse=True)
-
-
 def ablations_of(runs: Iterable[records.Run]) -> list[records.Run]:
     """The ablation's runs, by seed, on that data on which there are most."""
     groups: dict[str, list[records.Run]] = {}
@@ -120,11 +102,6 @@ def ablations_of(runs: Iterable[records.Run]) -> list[records.Run]:
         if run.summary["preset"] == "ablation":
             groups.setdefault(run.summary["data"], []).append(run)
     return max(groups.values(), key=len, default=[])
-
-
-def mean_accuracy(runs: Sequence[records.Run]) -> float:
-    """The mean test accuracy, a fraction."""
-    return statistics.mean(run.summary["test_accuracy"] for run in runs)
 
 
 def seed(run: records.Run) -> int:
@@ -171,7 +148,7 @@ def shown_preset(runs: Sequence[records.Run], _: Translate = str) -> dict[str, A
 
 
 def shown_ablation(
-    runs: Sequence[records.Run], effects: Sequence[records.Effect], _: Translate = str
+    runs: Sequence[records.Run], effects: Sequence[studies.Effect], _: Translate = str
 ) -> dict[str, Any]:
     """The unchanged preset, and all runs to repeat: first its own, then the variants in order."""
     base = [run for run in runs if not run.summary["variant"]]
@@ -193,7 +170,7 @@ def shown_tuned(runs: Sequence[records.Run], _: Translate = str) -> dict[str, An
 
 def shown_scaling(runs: Sequence[records.Run], _: Translate = str) -> dict[str, Any]:
     """Accuracy by number of images (a row each) and model (a column each), and what repeats it."""
-    groups = records.by_images(runs)
+    groups = studies.by_images(runs)
     models = list(groups)
     counts = sorted({count for group in groups.values() for count in group})
     cells = {
@@ -231,18 +208,19 @@ def unique(words: Iterable[str]) -> list[str]:
     return [word for word in dict.fromkeys(words) if word]
 
 
-def shown_effect(effect: records.Effect, _: Translate = str) -> dict[str, Any]:
+def shown_effect(effect: studies.Effect, _: Translate = str) -> dict[str, Any]:
     """What one change did, in rounded numbers."""
     spread = f" ± {effect.spread:.1f}" if math.isfinite(effect.spread) else ""
     verdict = _("better") if effect.mean > 0 else _("worse")
     return {
         "variant": effect.variant,
         "seeds": len(effect.runs),
-        "accuracy": percent(mean_accuracy(effect.runs)),
+        "accuracy": percent(studies.mean_accuracy(effect.runs)),
         "difference": f"{effect.mean:+.1f}{spread}".replace("-", "−"),
         "measurable": effect.measurable,
         "verdict": verdict if effect.measurable else _("no measurable effect"),
         "cost": f"{effect.cost:.1f} ×",
+        "words": _(VARIANTS[effect.variant].words) if effect.variant in VARIANTS else "",
         "command": effect.runs[0].config["command"],
     }
 

@@ -14,7 +14,7 @@ from vitlit.records import Run
 # The data whose accuracy the book tells: not the digits that tests train on.
 DATA = ("cifar10", "cifar10-jpeg")
 # Runs that share these differ in the seed only; where they ran does not change what they are.
-SAME = ("preset", "data", "device", "parameters")
+GROUPED_BY = ("preset", "data", "device", "parameters")
 
 
 def final(runs: Iterable[Run]) -> list[Run]:
@@ -30,11 +30,11 @@ def by_preset(runs: Iterable[Run]) -> list[list[Run]]:
     """The runs of each preset on the same data by seed, the most accurate preset first."""
     groups: dict[tuple[Any, ...], list[Run]] = {}
     for run in sorted(runs, key=lambda run: run.summary["seed"]):
-        groups.setdefault(tuple(run.summary[key] for key in SAME), []).append(run)
-    return sorted(groups.values(), key=accuracy, reverse=True)
+        groups.setdefault(tuple(run.summary[key] for key in GROUPED_BY), []).append(run)
+    return sorted(groups.values(), key=mean_accuracy, reverse=True)
 
 
-def accuracy(runs: Sequence[Run]) -> float:
+def mean_accuracy(runs: Sequence[Run]) -> float:
     """The mean test accuracy, a fraction."""
     return statistics.mean(run.summary["test_accuracy"] for run in runs)
 

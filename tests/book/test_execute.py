@@ -6,6 +6,8 @@ import os
 import nbformat
 import pytest
 
+from notebooks import execute
+
 GOOD = """# %% [markdown]
 # # 7 · Good
 
@@ -34,17 +36,15 @@ open("nowhere.txt")
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch, execute):
+def folder(tmp_path, monkeypatch):
     folder = tmp_path / "chapters"
     folder.mkdir()
-    monkeypatch.setattr(execute, "HERE", folder)
+    monkeypatch.setattr("HERE", folder)
     monkeypatch.setenv("VITLIT_PRESET", "none")  # and so that what main() sets is undone
     return folder
 
 
-def test_a_chapter_is_executed_and_stored_with_nothing_that_changes_by_itself(
-    folder, execute, capfd
-):
+def test_a_chapter_is_executed_and_stored_with_nothing_that_changes_by_itself(folder, capfd):
     (folder / "07_good.py").write_text(GOOD)
     assert execute.main(["--preset", "smoke"]) == 0
     out, err = capfd.readouterr()
@@ -67,7 +67,7 @@ def test_a_chapter_is_executed_and_stored_with_nothing_that_changes_by_itself(
     assert {path.name for path in folder.iterdir()} == {"07_good.py", "07_good.ipynb", "new"}
 
 
-def test_a_cell_that_fails_is_named_and_the_old_pair_stays(folder, execute, capfd):
+def test_a_cell_that_fails_is_named_and_the_old_pair_stays(folder, capfd):
     (folder / "08_bad.py").write_text(BAD)
     (folder / "08_bad.ipynb").write_text("old")
     assert execute.main([]) == 1
@@ -79,7 +79,7 @@ def test_a_cell_that_fails_is_named_and_the_old_pair_stays(folder, execute, capf
     assert {path.name for path in folder.iterdir()} == {"08_bad.py", "08_bad.ipynb"}
 
 
-def test_a_full_disk_leaves_the_old_pair(folder, execute, monkeypatch):
+def test_a_full_disk_leaves_the_old_pair(folder, monkeypatch):
     def no_space(*_):
         raise OSError(28, "No space left on device")
 
@@ -92,7 +92,7 @@ def test_a_full_disk_leaves_the_old_pair(folder, execute, monkeypatch):
     assert os.listdir(folder) == [old.name]
 
 
-def test_a_chapter_that_does_not_exist_is_refused(folder, execute, capsys):
+def test_a_chapter_that_does_not_exist_is_refused(folder, capsys):
     (folder / "07_good.py").write_text(GOOD)
     with pytest.raises(SystemExit) as end:
         execute.main(["07_god"])
@@ -100,7 +100,7 @@ def test_a_chapter_that_does_not_exist_is_refused(folder, execute, capsys):
     assert "no chapter 07_god; there are 07_good" in capsys.readouterr().err
 
 
-def test_ids_stay_when_a_cell_comes_before(execute):
+def test_ids_stay_when_a_cell_comes_before():
     cells = [nbformat.v4.new_code_cell(text) for text in ("a", "b", "a")]
     before = [cell.id for cell in execute.tidy(nbformat.v4.new_notebook(cells=cells)).cells]
     cells.insert(0, nbformat.v4.new_markdown_cell("new"))

@@ -6,6 +6,8 @@ from chapter_checks import MODEL, NOTEBOOKS, exercise_name, tags_of
 from helpers.archives import CIFAR10, image_folder
 from nbformat.v4 import new_code_cell
 
+from notebooks import execute
+
 SOURCES = sorted(NOTEBOOKS.glob("[0-9]*.py"))
 SHAPES = f"""
 from jaxtyping import install_import_hook
@@ -36,9 +38,7 @@ def with_stubs_tried(notebook):
 
 @pytest.mark.book
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
-def test_a_chapter_runs_its_stubs_fail_and_its_solutions_pass(
-    source, execute, monkeypatch, tmp_path
-):
+def test_a_chapter_runs_its_stubs_fail_and_its_solutions_pass(source, monkeypatch, tmp_path):
     monkeypatch.setenv("VITLIT_PRESET", "smoke")
     monkeypatch.setenv("VITLIT_DATA", "digits")
     if source.stem == WITH_SHIPPED_WEIGHTS:  # which take no digits
@@ -50,7 +50,7 @@ def test_a_chapter_runs_its_stubs_fail_and_its_solutions_pass(
 
 
 @pytest.mark.book
-def test_a_stub_that_passes_is_noticed(execute):
+def test_a_stub_that_passes_is_noticed():
     text = """# %% tags=["exercise"]
 def one(): return 1
 

@@ -11,6 +11,7 @@ import nbformat
 import yaml
 from babel.messages.extract import extract_from_file
 
+from vitlit.presets import VARIANTS
 from website import ROOT
 from website.translation.text import messages, unwrapped
 
@@ -70,7 +71,7 @@ def docstrings(node: ast.AST) -> Iterator[str]:
 
 
 def words(root: Path) -> list[str]:
-    """Words of the theme in mkdocs.yml, of Python behind `_`, of the trials and the benchmarks."""
+    """Words of the theme, of Python behind `_`, of the variants, the trials and the benchmarks."""
     config = yaml.safe_load((root / "mkdocs.yml").read_text(encoding="utf-8"))
     [toc] = (e["toc"] for e in config["markdown_extensions"] if isinstance(e, dict) and "toc" in e)
     found: list[str] = []
@@ -83,6 +84,7 @@ def words(root: Path) -> list[str]:
     for file in sorted((root / "website").glob("*.py")):
         extracted = extract_from_file("python", file, {"_": None})
         found += (text for _, text, *_ in extracted if isinstance(text, str))
+    found += (variant.words for variant in VARIANTS.values())
     tried = json.loads((root / "docs/data/tried.json").read_text(encoding="utf-8"))
     found += (row[key] for row in tried for key in ("what", "note", "tested_on") if row[key])
     for file in sorted((root / "benchmarks/results").glob("*.json")):
