@@ -2,7 +2,8 @@
 
 Chapters are the notebooks that exist. Equations become HTML while building, pictures become files,
 numbers come from run records. An edition in another language is translated on the way. Whatever a
-reader would stumble on is a warning, and `--strict` makes a warning an error.
+reader would stumble on is a warning, and `--strict` makes a warning an error. What is not
+translated is a warning only where the book is to be complete.
 """
 
 import logging
@@ -164,8 +165,7 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
 @event_priority(-100)  # when every page has its HTML, and before the search index reads it
 def on_env(env: Environment, config: MkDocsConfig, files: Files) -> Environment:
     """Render all equations of the site in one go, and say what is not translated."""
-    for gap in dict.fromkeys(config.extra["edition"].gaps):
-        log.warning("%s; `make translations` and locale/%s", gap, config.extra["edition"].language)
+    config.extra["edition"].report_gaps()
     equations.render([file.page for file in files.documentation_pages() if file.page], ROOT)
     return env
 

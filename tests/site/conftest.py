@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from bs4 import BeautifulSoup
 
-from website import build
+from website import ROOT, build
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "chrome")
 FLAGS = (
@@ -44,7 +44,17 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(blocked), prepend=os.pathsep)
-        build.build(folder)
+        build.build(folder, complete=bool(os.environ.get("CI")))
+    return folder
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """The book in a folder of its own, to be changed."""
+    left_out = (".git", ".venv", "node_modules", "site", "build", ".*_cache", "__pycache__")
+    folder = tmp_path / "book"
+    shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*left_out))
+    (folder / "node_modules").symlink_to(ROOT / "node_modules")
     return folder
 
 
