@@ -22,7 +22,7 @@ site: .venv/.site  ## build the book's website and serve it on this machine (nee
 build: .venv/.site  ## build the website into site/; STRICT=1: no translation may be missing either
 	$(BIN)/python -m website.build $(if $(STRICT),--complete)
 
-test: .venv/.dev build  ## run every check: style, types, units, notebooks, site, browser
+test: .venv/.dev  ## run every check: style, types, units, notebooks, site, browser
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
