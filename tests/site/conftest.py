@@ -1,10 +1,11 @@
-"""The site, built once for all tests, with torch out of reach."""
+"""The site, built once for all tests and workers, with torch out of reach."""
 
 import gzip
 import http.server
 import mimetypes
 import os
 import shutil
+import subprocess
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -12,8 +13,9 @@ from pathlib import Path
 
 import pytest
 from bs4 import BeautifulSoup
+from filelock import FileLock
 
-from website import build
+from website import ROOT, build
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "chrome")
 FLAGS = (
@@ -38,13 +40,38 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the built site. Building it strictly is a test in itself."""
-    blocked = tmp_path_factory.mktemp("blocked")
+    """The folder of the built site, in CI of a complete book. The build is a test in itself."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent  # of all workers: the first one builds, the others wait for it
+    folder, failure = shared / "site", shared / "site-failure.txt"
+    with FileLock(shared / "site.lock"):
+        if not (folder / "index.html").exists() and not failure.exists():
+            try:
+                build_without_torch(folder, shared / "blocked")
+            except subprocess.CalledProcessError as error:
+                failure.write_text(error.output, encoding="utf-8")
+    if failure.exists():
+        pytest.fail(f"the site cannot be built:\n{failure.read_text(encoding='utf-8')}")
+    return folder
+
+
+def build_without_torch(folder: Path, blocked: Path) -> None:
+    """Build the site where an import of torch fails."""
+    blocked.mkdir(exist_ok=True)
     (blocked / "torch.py").write_text("raise ImportError('the site is built without torch')\n")
-    folder = tmp_path_factory.mktemp("site")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(blocked), prepend=os.pathsep)
-        build.build(folder)
+        build.build(folder, complete=bool(os.environ.get("CI")))
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """The book in a folder of its own, to be changed."""
+    left_out = (".git", ".venv", "node_modules", "site", "build", ".*_cache", "__pycache__")
+    folder = tmp_path / "book"
+    shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*left_out))
+    (folder / "node_modules").symlink_to(ROOT / "node_modules")
     return folder
 
 

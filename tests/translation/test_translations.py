@@ -1,7 +1,10 @@
 """The Chinese of every block is there, is current, and is sound; and how blocks are found."""
 
 import json
+import logging
+import os
 import re
+from typing import NoReturn
 
 import nbformat
 import pytest
@@ -17,6 +20,19 @@ CATALOGS = sorted(
 )
 
 
+def incomplete(what: str) -> NoReturn:
+    """Fail in CI. Elsewhere skip, so that who writes no Chinese can change the English."""
+    message = f"{what}; `make translations` and locale/zh"
+    if os.environ.get("CI"):
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+def is_current(message):
+    """Whether there is a translation, and of the text as it is now."""
+    return bool(message.id and message.string and not message.fuzzy)
+
+
 def exceptions() -> list[list[str]]:
     """What looks like a fault and is none: catalog, fault, beginning of the English block."""
     lines = (LOCALE / "exceptions.txt").read_text(encoding="utf-8").splitlines()
@@ -24,17 +40,19 @@ def exceptions() -> list[list[str]]:
 
 
 def test_every_page_has_a_catalog_and_every_catalog_a_page():
-    assert sorted([*sources.sources(), sources.WORDS]) == CATALOGS
+    if (pages := sorted([*sources.sources(), sources.WORDS])) != CATALOGS:
+        incomplete(f"catalogs that are missing or left over: {sorted({*pages} ^ {*CATALOGS})}")
 
 
 @pytest.mark.parametrize("name", CATALOGS)
 def test_every_block_is_translated_and_none_is_stale(name):
-    english = sources.source_messages(name)
+    english = sources.source_messages(name) if name in [*sources.sources(), sources.WORDS] else []
     catalog = catalogs.read("zh", name)
     stored = [message for message in catalog if message.id]
-    assert [message.id for message in stored] == english, "run `make translations`"
-    gaps = [m.id[:70] for m in stored if m.fuzzy or not m.string]
-    assert not gaps
+    if [message.id for message in stored] != english:
+        incomplete(f"locale/zh/{name}.po is not in step with the English")
+    if gaps := [message.id[:70] for message in stored if not is_current(message)]:
+        incomplete(f"missing or stale in locale/zh/{name}.po: {gaps}")
     assert not catalog.obsolete
 
 
@@ -44,7 +62,7 @@ def test_every_block_is_sound(name):
     faults = [
         f"{fault}: {message.string[:60]!r}"
         for message in catalogs.read("zh", name)
-        if message.id
+        if is_current(message)
         for fault in faults_of(message.id, message.string)
         if not any(fault == known and message.id.startswith(start) for known, start in allowed)
     ]
@@ -52,18 +70,28 @@ def test_every_block_is_sound(name):
 
 
 def test_every_exception_is_needed():
+    gone = []
     for name, fault, start in exceptions():
-        messages = [m for m in catalogs.read("zh", name) if m.id and m.id.startswith(start)]
+        messages = [
+            m for m in catalogs.read("zh", name) if is_current(m) and m.id.startswith(start)
+        ]
         found = [fault for m in messages for fault in faults_of(m.id, m.string)]
-        assert fault in found, f"{name}: {start}"
+        if not messages:
+            gone.append(f"{name}: {start}")
+        else:
+            assert fault in found, f"{name}: {start}"
+    if gone:
+        incomplete(f"no block of locale/zh/exceptions.txt begins so: {gone}")
 
 
 @pytest.mark.parametrize("name", sources.documents())
 def test_a_document_is_that_of_its_catalog(name):
-    stored = (ROOT / f"{name}.zh.md").read_text(encoding="utf-8")
-    assert stored == catalogs.Edition("zh").document(name), "run `make translations`"
-    assert f"[English]({name}.md)" in stored
     assert f"[中文]({name}.zh.md)" in (ROOT / f"{name}.md").read_text(encoding="utf-8")
+    translated = catalogs.Edition("zh").document(name)
+    assert f"[English]({name}.md)" in translated
+    stored = ROOT / f"{name}.zh.md"
+    if not stored.exists() or stored.read_text(encoding="utf-8") != translated:
+        incomplete(f"{stored.name} is not in step with {name}.md and its catalog")
 
 
 def test_documents_lead_to_each_other_in_their_language(book):
@@ -190,6 +218,33 @@ def test_a_block_without_a_translation_stays_english_marked_and_is_named(book, e
     assert edition.markdown("index", english, mark="未译：") == marked
     assert [(gap.kind, gap.text) for gap in edition.gaps] == [("missing", english)]
     assert catalogs.Edition("en", book).markdown("index", english) == english
+
+
+@pytest.mark.parametrize(("complete", "level"), [("1", logging.WARNING), ("", logging.INFO)])
+def test_a_gap_is_a_warning_only_where_the_book_is_to_be_complete(
+    book, monkeypatch, caplog, complete, level
+):
+    monkeypatch.setenv(catalogs.COMPLETE, complete)
+    edition = catalogs.Edition("zh", book)
+    edition.text("index", "# Home")
+    edition.text("index", "# Home")
+    with caplog.at_level(logging.INFO):
+        edition.report_gaps()
+        edition.report_gaps()
+    [said] = caplog.records
+    assert (said.levelno, said.getMessage()) == (
+        level,
+        "index: missing: '# Home'; `make translations` and locale/zh",
+    )
+
+
+def test_missing_translations_fail_the_tests_only_in_ci(monkeypatch):
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(pytest.fail.Exception, match="make translations"):
+        incomplete("a block")
+    monkeypatch.delenv("CI")
+    with pytest.raises(pytest.skip.Exception, match="a block; `make translations` and locale/zh"):
+        incomplete("a block")
 
 
 def test_a_catalog_does_not_change_by_being_renewed(book):

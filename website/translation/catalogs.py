@@ -1,6 +1,8 @@
 """Catalogs as they are stored under locale/, and the editions that are made with them."""
 
 import io
+import logging
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +15,11 @@ from website import ROOT
 from website.translation.sources import WORDS, documents, source_messages, sources
 from website.translation.text import translated
 
+log = logging.getLogger("mkdocs.plugins.vitlit")
+
 LANGUAGES = ("zh",)
+# The variable that is set where nothing may be left to translate; website/build.py sets it.
+COMPLETE = "VITLIT_COMPLETE"
 # What a heading, a list or a caption begins with: a frame around it would break it.
 BEGINNING = re.compile(r"<!-- alt:.*?-->\n|#{1,6} |- |\d+\. ", re.S)
 
@@ -116,6 +122,16 @@ class Edition:
             return f"{opening}\n\n**{mark}** {english}\n\n</div>"
 
         return translated(markdown, translate)
+
+    def report_gaps(self) -> None:
+        """Say what is not translated, each thing once: a warning where the book is to be complete.
+
+        Elsewhere it is a remark, so that who writes no Chinese can change the English.
+        """
+        level = logging.WARNING if os.environ.get(COMPLETE) else logging.INFO
+        for gap in dict.fromkeys(self.gaps):
+            log.log(level, "%s; `make translations` and locale/%s", gap, self.language)
+        self.gaps.clear()
 
     def notebooks(self, folder: Path, mark: str = "") -> None:
         """Write the chapters in this language into a folder: other words, the same code."""

@@ -1,6 +1,5 @@
 """Docstrings in the language of an edition: an extension of griffe, which reads them."""
 
-import logging
 from typing import Any
 
 import griffe
@@ -8,8 +7,6 @@ import griffe
 from website.translation.catalogs import Edition
 from website.translation.sources import sources
 from website.translation.text import unwrapped
-
-log = logging.getLogger("mkdocs.plugins.vitlit")
 
 
 class Translated(griffe.Extension):
@@ -20,12 +17,11 @@ class Translated(griffe.Extension):
         self.shown = sources()
 
     def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
-        """Translate one docstring. What has no translation is a warning, as on the other pages."""
+        """Translate one docstring, and say what has no translation."""
         catalog = f"source/{obj.module.path.replace('.', '/')}"
         private = any(part.startswith("_") for part in obj.path.split("."))
         if obj.docstring is None or private or catalog not in self.shown:
             return
         text = unwrapped(obj.docstring.value)
         obj.docstring.value = self.edition.markdown(catalog, text)
-        while self.edition.gaps:
-            log.warning("%s; `make translations`", self.edition.gaps.pop())
+        self.edition.report_gaps()
