@@ -12,7 +12,7 @@ RUNS := $(abspath $(or $(VITLIT_RUNS),my-runs))
 export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help site build test lab notebooks cifar10 bench labml scaling mutants translations lock clean
+.PHONY: help site build test check lab notebooks cifar10 bench labml scaling mutants translations lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -24,10 +24,20 @@ build: .venv/.site  ## build the website into site/; STRICT=1: no translation ma
 	$(BIN)/python -m website.build $(if $(STRICT),--complete)
 
 test: .venv/.dev  ## run every check: style, types, units, notebooks, site, browser
-	$(BIN)/ruff check
-	$(BIN)/ruff format --check
-	$(BIN)/mypy
-	$(BIN)/pytest
+	$(STYLE)
+	$(BIN)/pytest $(PARALLEL)
+
+check: .venv/.dev  ## run the checks that take less than a minute: style, types, fast tests
+	$(STYLE)
+	$(BIN)/pytest $(PARALLEL) -m "not book and not browser and not slow"
+
+define STYLE
+$(BIN)/ruff check
+$(BIN)/ruff format --check
+$(BIN)/mypy
+endef
+# A process a core, each with one thread: what tests compute is too small to be shared.
+PARALLEL := --numprocesses auto --dist worksteal
 
 lab: .venv/.dev  ## open the notebooks in JupyterLab, paired with their sources
 	$(BIN)/jupyter lab notebooks

@@ -2,8 +2,13 @@
 
 import os
 
+import torch
 import torchvision  # noqa: F401  # before the hook, which would compile all its modules anew
 from jaxtyping import install_import_hook
 
 install_import_hook("vitlit", "beartype.beartype")
-os.environ.setdefault("OMP_NUM_THREADS", "2")
+if "PYTEST_XDIST_WORKER" in os.environ:  # a core a worker, and for what it starts
+    os.environ["OMP_NUM_THREADS"] = "1"
+    torch.set_num_threads(1)
+else:
+    os.environ.setdefault("OMP_NUM_THREADS", "2")

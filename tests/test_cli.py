@@ -362,6 +362,7 @@ def test_the_seed_may_be_set_like_any_field(vitlit, trained, tmp_path):
     assert run.config["command"].startswith("vitlit train --preset smoke --seed 5")
 
 
+@pytest.mark.slow
 def test_ablate_trains_what_is_missing_and_only_that(vitlit, trained, tmp_path, monkeypatch):
     root, _ = trained
     (tmp_path / "my-runs").mkdir()
@@ -387,6 +388,7 @@ def test_ablate_trains_what_is_missing_and_only_that(vitlit, trained, tmp_path, 
     assert again[2] > kept[2]
 
 
+@pytest.mark.slow
 def test_an_ablation_that_fails_says_which(vitlit, tmp_path):
     (tmp_path / "my-runs").mkdir()
     code, _, err = vitlit("ablate", "--seeds", 1, "--data", "nowhere")

@@ -6,6 +6,7 @@ from studies import labml
 from vitlit import records
 
 
+@pytest.mark.slow
 def test_training_against_the_clock_leaves_a_record(tmp_path):
     words = ["--minutes", "0.01", "--data", "digits", "--device", "cpu", "--out"]
     run = labml.run([*words, str(tmp_path / "run")])

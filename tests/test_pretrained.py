@@ -203,6 +203,7 @@ def hub(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_torchvisions_own_weights_come_with_classes_and_statistics(hub, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(hub))
     theirs = vit_b_16(weights=ViT_B_16_Weights.DEFAULT).eval()

@@ -49,6 +49,7 @@ def test_without_torchrun_there_is_one_process():
         processes.wait()
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one_does(tmp_path):
     alone = train(recipe(**SETTINGS), dataset(), tmp_path / "alone", progress=False)
     done = torchrun(tmp_path / "together", SETTINGS)
@@ -67,6 +68,7 @@ def test_two_processes_train_as_one_does(tmp_path):
     assert {p.name for p in together.path.iterdir()} == {p.name for p in alone.path.iterdir()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mix", [0.0, 0.5])
 def test_a_batch_that_cannot_be_shared_is_refused(tmp_path, mix):
     batch = 7 if not mix else 6

@@ -1,6 +1,7 @@
 """The house itself: how long its model files are, who imports whom, what needs torch."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,16 +12,20 @@ import torch
 
 import vitlit
 from vitlit.patches import patchify
+from vitlit.presets import PRESETS
 
 PACKAGE = Path(vitlit.__file__).parent
+ROOT = Path(__file__).resolve().parents[1]
 MODEL = ["patches", "positions", "encoder", "heads", "vit"]
-# A module may import those before it.
-ORDER = [
-    "records", "figures", "reveal", "receipts",
-    "patches", "positions", "encoder", "config", "heads", "vit",
-    "ablations", "finetune", "data", "processes", "augment", "presets", "muon", "mimetic",
-    "checkpoint", "layouts", "pretrained", "export", "train", "cli", "__main__",
-]  # fmt: skip
+
+
+def order_of(readme):
+    """The modules of vitlit in the order of README's map, in which they may import each other."""
+    block = readme.partition("\nsrc/vitlit/ ")[2].partition("\nwebsite/ ")[0]
+    return [*re.findall(r"(\w+)\.py", block), "__main__"]
+
+
+ORDER = order_of((ROOT / "README.md").read_text(encoding="utf-8"))
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
 
 
@@ -53,10 +58,44 @@ def test_no_function_of_the_model_files_has_more_than_15_lines(module):
     assert max(lines.values()) <= 15, lines
 
 
+def test_the_map_lists_every_module_once():
+    assert sorted(ORDER) == MODULES
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_imports_run_one_way(module):
-    assert module in ORDER, f"say in ORDER which modules {module} may import"
     assert imports_of(module) <= set(ORDER[: ORDER.index(module)])
+
+
+@pytest.mark.parametrize("file", sorted(PACKAGE.glob("*.py")), ids=lambda file: file.stem)
+def test_the_module_knows_of_no_program_around_it(file):
+    words = {"website", "studies", "benchmarks", "notebooks", "tests"}
+    found = re.findall(r"^ *(?:from|import) (\w+)", file.read_text(encoding="utf-8"), re.M)
+    assert not words & set(found)
+
+
+def test_a_name_is_exported_from_where_it_is_defined():
+    for name, home in vitlit._HOMES.items():
+        assert getattr(vitlit, name).__module__ == f"vitlit.{home}"
+
+
+def test_no_file_under_docs_is_a_program():
+    files = (path for path in (ROOT / "docs").rglob("*") if path.is_file())
+    kinds = {".md", ".css", ".svg", ".png", ".jpg", ".json"}
+    assert {path.suffix for path in files} <= kinds
+
+
+def test_every_preset_of_the_readme_is_there():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    named = {name for row in re.findall(r"^\| (`.+?) \|", text, re.M) for name in quoted(row)}
+    assert named | {"smoke"} == set(PRESETS)
+
+
+def quoted(row):
+    """The names in a row's first cell; one that begins with - goes on where the first broke off."""
+    first, *others = re.findall(r"`(.+?)`", row)
+    head = first.rpartition("-")[0]
+    return [first, *(f"{head}{name}" if name.startswith("-") else name for name in others)]
 
 
 @pytest.mark.parametrize("module", MODEL)
@@ -64,7 +103,7 @@ def test_the_model_knows_of_nothing_but_itself(module):
     assert imports_of(module) <= {*MODEL, "config"}
 
 
-@pytest.mark.parametrize("module", ["vitlit", "vitlit.figures", "vitlit.records"])
+@pytest.mark.parametrize("module", ["vitlit.figures", "vitlit.studies", "vitlit.presets"])
 def test_the_site_can_be_built_without_torch(module):
     code = f"import sys; sys.modules['torch'] = None; import {module}"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -559,6 +559,7 @@ def test_weights_that_no_configuration_describes_are_not_stored(tmp_path, change
 # Pulling the plug: SIGKILL, at random moments
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_goes_on_and_ends_with_the_same_weights(tmp_path):
     assert interruptions.check(4, tmp_path) == 4
 
@@ -578,6 +579,7 @@ def test_weights_stored_in_half_precision_are_those_that_were_tested(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_a_long_run_keeps_the_positions_of_some_epochs_and_of_the_last(tmp_path):
     data = dataset(8, 3)
     run = train(recipe(epochs=120), data, tmp_path)

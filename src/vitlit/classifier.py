@@ -61,7 +61,7 @@ class Classifier:
 
     @torch.no_grad()
     def watch(self, images: UInt8[Tensor, "B C h w"]) -> dict[str, Tensor]:
-        """What `VisionTransformer.watch` keeps of them, in evaluation mode; "logits" come last."""
+        """What `VisionTransformer.watch` keeps of them, in evaluation mode; `logits` come last."""
         self.model.eval()
         return self.model.watch(self.inputs(images))
 

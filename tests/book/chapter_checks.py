@@ -1,9 +1,7 @@
 """What must hold of every chapter. A check takes a chapter and returns its faults, in words."""
 
 import ast
-import builtins
 import inspect
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -14,10 +12,10 @@ from typing import Any
 
 import jupytext
 import nbformat
+from helpers.accuracies import typed_accuracies
 from nbformat import NotebookNode
 
 import vitlit
-from vitlit.data import CIFAR10
 from vitlit.reveal import reveal
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -216,103 +214,6 @@ def not_shown_once(chapters: list[Chapter]) -> list[str]:
 
 # Words
 
-NUMBER = r"[\d.,%×−-]*\d[\d.,%]*|…"
-WORD = r"[^\W\d_]{2,}|[aI]"
-RUN = re.compile(rf"(?<![^\s(\"'])(?:(?:{WORD}|{NUMBER})[,;:]? )+(?:{WORD}|{NUMBER})(?![\w(\[=/])")
-SMALL_WORDS = re.compile(
-    r"\b(?:an?|the|is|are|was|were|be|been|has|have|had|do|does|did|can|will|would|should|must|may|"
-    r"of|on|in|at|to|for|with|without|after|before|and|or|but|not|no|than|that|this|these|it|its|we|"
-    r"you|they|by|from|as|if|then|because|so|when|where|which|who|what|how|every|each|all)\b",
-    re.I,
-)
-
-
-def sentences(text: str) -> list[str]:
-    """What reads like a sentence: five words in a row, or four of which one is a small word."""
-    found = []
-    for run in RUN.findall(text):
-        words = [word for word in re.findall(WORD, run) if word not in CIFAR10]
-        if len(words) >= 5 or (len(words) == 4 and SMALL_WORDS.search(run)):
-            found.append(run)
-    return found
-
-
-def strings_of(code: str) -> list[str]:
-    """The strings in a cell that it could show, "…" for what is filled in.
-
-    Docstrings and what an assert or an error says are left out.
-    """
-    strings: list[str] = []
-
-    def visit(node: ast.AST) -> None:
-        if isinstance(node, ast.Raise | ast.Import | ast.ImportFrom):
-            return
-        if isinstance(node, ast.Assert):
-            visit(node.test)
-        elif isinstance(node, ast.JoinedStr):
-            filled = ast.FormattedValue
-            parts = ("…" if isinstance(part, filled) else str(part.value) for part in node.values)
-            strings.append("".join(parts))
-            for part in node.values:
-                if isinstance(part, filled):
-                    visit(part.value)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            strings.append(node.value)
-        else:
-            body = getattr(node, "body", [])
-            has_docstring = isinstance(node, ast.FunctionDef | ast.ClassDef) and bool(
-                ast.get_docstring(node)
-            )
-            for child in ast.iter_child_nodes(node):
-                if not (has_docstring and child is body[0]):
-                    visit(child)
-
-    visit(ast.parse(code))
-    return strings
-
-
-def prints_no_sentence(chapter: Chapter) -> list[str]:
-    """Code cells show numbers, tables and pictures; words stay in Markdown."""
-    faults = []
-    for i, cell in chapter.cells("code"):
-        if "reveal" not in tags_of(cell):
-            texts = [printed_by(cell), *strings_of(cell.source)]
-            found = [sentence for text in texts for sentence in sentences(text)]
-            faults += [f"cell {i} says {sentence!r}" for sentence in dict.fromkeys(found)]
-    return faults
-
-
-PERCENT = r"(?<![\w.])(\d{1,3}(?:\.\d+)?)\$?\s*(?:\\[,; ]?\s*)*(?:\\?%|percent\b|per cent\b)"
-FRACTION = r"(?<![\w.])(0?\.\d{2,})(?!\w)"
-COUNT = r"\d[\d,]*(?:\s+of|\s+out of|\s*/)(?:\s+\w+){0,2}\s*\b10[,.]?000\b"
-ABOUT_ACCURACY = re.compile(
-    r"accura|correct|mistake|misclassif|top[- ]\d|error rate|score|reach|recogni[sz]"
-    r"|test (?:set|image|picture)|(?:gets?|got|is|are|of them|images|pictures) (?:right|wrong)\b",
-    re.I,
-)
-NEAR = 120
-
-
-def others_percentages(file: Path = ROOT / "docs" / "data" / "others.json") -> set[float]:
-    """Other people's figures, which may stand in prose."""
-    figures = json.loads(file.read_text(encoding="utf-8"))
-    return {float(f["value"]) for f in figures if re.search("%|percent", f.get("unit", ""))}
-
-
-def typed_accuracies(text: str) -> list[str]:
-    """What looks like an accuracy that somebody typed, and is not somebody else's."""
-    allowed = others_percentages()
-    found = [match[0] for match in re.finditer(COUNT, text)]
-    for pattern in (PERCENT, FRACTION):
-        for match in re.finditer(pattern, text):
-            around = text[max(0, match.start() - NEAR) : match.end() + NEAR]
-            precise = pattern is PERCENT and "." in match[1] and float(match[1]) >= 40
-            if float(match[1]) in allowed and pattern is PERCENT:
-                continue
-            if precise or ABOUT_ACCURACY.search(around):
-                found.append(match[0])
-    return found
-
 
 def types_no_accuracy(chapter: Chapter) -> list[str]:
     """Numbers that were measured come from run records, not from the keyboard."""
@@ -496,23 +397,8 @@ def has_the_whole_model_in_a_cell(chapter: Chapter) -> list[str]:
     if len(candidates) != 1:
         return [f"{len(candidates)} cells hold the whole model, not 1"]
     faults, (i, cell) = [], candidates[0]
-    tree, lines = ast.parse(cell.source), cell.source.splitlines()
-    if len(lines) > 60:
-        faults.append(f"cell {i} has {len(lines)} lines, not at most 60")
-    imports = [n for n in ast.walk(tree) if isinstance(n, ast.Import | ast.ImportFrom)]
-    modules = {a.name for n in imports for a in n.names if isinstance(n, ast.Import)}
-    modules |= {n.module for n in imports if isinstance(n, ast.ImportFrom)}
-    if modules != {"torch"} or "torch.nn" in cell.source:
-        faults.append(f"cell {i} imports {sorted(map(str, modules))}, not torch alone")
-    names = [n for n in ast.walk(tree) if isinstance(n, ast.Name)]
-    known = {n.id for n in names if isinstance(n.ctx, ast.Store)} | set(dir(builtins)) | {"torch"}
-    known |= set(functions_of(cell.source)) | {
-        n.arg for n in ast.walk(tree) if isinstance(n, ast.arg)
-    }
-    if strangers := sorted({n.id for n in names} - known):
-        faults.append(f"cell {i} needs {', '.join(strangers)} from other cells")
-    if any(isinstance(n, ast.ClassDef) for n in ast.walk(tree)):
-        faults.append(f"cell {i} defines a class")
+    if (lines := len(cell.source.splitlines())) > 60:
+        faults.append(f"cell {i} has {lines} lines, not at most 60")
     following = [cell for j, cell in chapter.cells("code") if j > i][:1]
     if not any("max |Δ|" in printed_by(cell) for cell in following):
         faults.append(f"cell {i} is not compared with the module right after")
@@ -525,7 +411,6 @@ CHECKS = (
     has_no_error,
     shows_source_as_it_is,
     shows_one_thing_beside_its_explanation,
-    prints_no_sentence,
     types_no_accuracy,
     captions_its_pictures,
     poses_two_exercises,

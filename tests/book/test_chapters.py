@@ -9,11 +9,9 @@ from chapter_checks import (
     MODEL,
     NOTEBOOKS,
     PACKAGE,
-    ROOT,
     defined_in_the_model,
     object_at,
     read,
-    typed_accuracies,
 )
 
 SOURCES = sorted(NOTEBOOKS.glob("[0-9]*.py"))
@@ -21,7 +19,6 @@ FIRST_EDITION = [
     "01_patches", "02_embeddings", "03_positions", "04_encoder", "05_head", "06_cifar10",
     "07_finetune", "08_inside", "09_pretrained",
 ]  # fmt: skip
-PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]
 
 
 chapter = cache(read)
@@ -42,11 +39,6 @@ def test_a_chapter(source, check):
 def test_the_book(check):
     faults = check([chapter(source) for source in SOURCES])
     assert not faults, "\n".join(faults)
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_no_page_has_an_accuracy_typed_in(page):
-    assert typed_accuracies(page.read_text(encoding="utf-8")) == []
 
 
 def test_all_definitions_of_the_model_files_are_looked_for():

@@ -39,7 +39,7 @@ open("nowhere.txt")
 def folder(tmp_path, monkeypatch):
     folder = tmp_path / "chapters"
     folder.mkdir()
-    monkeypatch.setattr("HERE", folder)
+    monkeypatch.setattr(execute, "HERE", folder)
     monkeypatch.setenv("VITLIT_PRESET", "none")  # and so that what main() sets is undone
     return folder
 

@@ -25,6 +25,13 @@ FLAGS = (
 COMPRESSED = {"text/html", "text/css", "text/javascript", "application/json", "image/svg+xml"}
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What asks for a built site waits for it."""
+    for item in items:
+        if {"site", "copy"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say what a visit to each chapter transfers."""
     sizes = [

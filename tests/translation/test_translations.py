@@ -297,4 +297,6 @@ def test_words_are_found_in_the_configuration_and_in_python(book):
     )
     found = sources.source_messages("words", book)
     assert {"Home", "Download the notebook", "How do tokens talk to each other?"} <= set(found)
-    assert found[-3:] == ["{} minutes", "a trial", "test images"]
+    assert "{} minutes" in found
+    assert found[-2:] == ["a trial", "test images"]
+    assert "hard labels" in found
