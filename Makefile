@@ -9,10 +9,13 @@ PRESET ?= cpu
 NAME ?= $(PRESET)-$(shell date +%Y%m%d-%H%M%S)
 MINUTES ?= 10
 RUNS := $(abspath $(or $(VITLIT_RUNS),my-runs))
+# Not ?=, since gettext has a variable of that name.
+LANGUAGE = en
 export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help site build test check lab notebooks cifar10 bench labml scaling mutants translations lock clean
+.PHONY: help site build watch test check lab notebooks cifar10 bench labml scaling mutants \
+	translations lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -22,6 +25,9 @@ site: .venv/.site  ## build the book's website and serve it on this machine (nee
 
 build: .venv/.site  ## build the website into site/; STRICT=1: no translation may be missing either
 	$(BIN)/python -m website.build $(if $(STRICT),--complete)
+
+watch: .venv/.site  ## serve one edition and follow every change of a text; LANGUAGE=zh
+	$(BIN)/python -m website.watch --language $(LANGUAGE)
 
 test: .venv/.dev  ## run every check: style, types, units, notebooks, site, browser
 	$(STYLE)

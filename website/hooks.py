@@ -7,6 +7,7 @@ translated is a warning only where the book is to be complete.
 """
 
 import logging
+import os
 import re
 from html import unescape
 from pathlib import Path
@@ -20,6 +21,7 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 from website import ROOT, equations, pictures, results, throughput
+from website.notebooks import WATCHING, notebooks_of
 from website.translation.catalogs import Edition
 from website.translation.sources import translate_settings
 
@@ -33,15 +35,6 @@ FONTS = {
     "jetbrains-mono": ["jetbrains-mono-latin-wght-normal"],
     "source-serif-4": ["source-serif-4-latin-wght-normal", "source-serif-4-latin-wght-italic"],
 }
-
-
-def notebooks_of(edition: Edition, mark: str) -> list[Path]:
-    """The notebooks of an edition: the English ones as stored, those of others written first."""
-    folder = ROOT / "notebooks"
-    if edition.language != "en":
-        folder = ROOT / "build" / edition.language / "notebooks"
-        edition.notebooks(folder, mark)
-    return sorted(folder.glob("[0-9]*.ipynb"))
 
 
 def chapters_of(notebooks: list[Path], config: MkDocsConfig) -> list[dict[str, Any]]:
@@ -66,6 +59,8 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     edition = config.extra["edition"] = Edition(config.theme["language"])
     translate_settings(config, config.mdx_configs["toc"], edition.word)
     notebooks = notebooks_of(edition, config.extra["words"]["untranslated"])
+    if os.environ.get(WATCHING):  # one edition is served: a link to another would lead nowhere
+        config.extra["languages"] = {}
     # Both would need the address that the site will have one day.
     config.theme.static_templates -= UNUSED_TEMPLATES
     chapters = config.extra["existing_chapters"] = chapters_of(notebooks, config)

@@ -24,6 +24,8 @@ Translate = Callable[[str], str]
 WORDS_OF_A_TRIAL = ("what", "note", "tested_on")
 # The study that is shown among the runs, to be compared with them.
 BASELINE = "labml"
+# What `make watch` need not draw again, since it builds many times in one process.
+DRAWN: dict[tuple[Any, ...], figures.Picture] = {}
 
 
 def context(
@@ -73,6 +75,7 @@ def context(
         "headline": shown_run(headline, _) if headline else None,
         "classes": list(firsts[0].summary["per_class"]) if firsts else [],
     }
+    written = [(run.path, (run.path / "summary.json").stat().st_mtime) for run in found]
     drawn: dict[str, Callable[[], figures.Picture]] = {}
     if groups:
         drawn["curves"] = lambda: figures.curves([run for group in groups for run in group])
@@ -92,7 +95,8 @@ def context(
             drawn["mistakes"] = lambda: picture_of_mistakes(headline)
     for name in ("curves", "times", "ablations", "tuning", "sizes", "confusion", "mistakes"):
         wanted = page.meta.get("pictures") and name in drawn
-        values[name] = picture(name, drawn[name], page, config, files) if wanted else None
+        key = (name, *written)
+        values[name] = picture(key, drawn[name], page, config, files) if wanted else None
     return values
 
 
@@ -236,11 +240,18 @@ def picture_of_mistakes(run: records.Run) -> figures.Picture:
 
 
 def picture(
-    name: str, draw: Callable[[], figures.Picture], page: Page, config: MkDocsConfig, files: Files
+    key: tuple[Any, ...],
+    draw: Callable[[], figures.Picture],
+    page: Page,
+    config: MkDocsConfig,
+    files: Files,
 ) -> dict[str, str]:
-    """Draw a picture into the site: its address as seen from the page, and its size there."""
-    drawn = draw()
-    target = f"assets/pictures/{name}.png"
+    """Draw a picture into the site: its address as seen from the page, and its size there.
+
+    The key is its name and what else decides how it looks.
+    """
+    drawn = DRAWN[key] = DRAWN.get(key) or draw()
+    target = f"assets/pictures/{key[0]}.png"
     files.append(File.generated(config, target, content=drawn.png))
     return {
         "address": get_relative_url(target, page.file.src_uri),

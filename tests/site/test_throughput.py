@@ -39,6 +39,6 @@ def test_a_damaged_result_is_named(tmp_path: Path) -> None:
 
 
 def test_the_program_needs_no_torch() -> None:
-    modules = "website.build, website.hooks, website.translation.docstrings"
+    modules = "website.build, website.hooks, website.watch, website.translation.docstrings"
     code = f"import sys; sys.modules['torch'] = None; import {modules}"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, timeout=60)

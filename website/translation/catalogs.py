@@ -4,6 +4,7 @@ import io
 import logging
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,6 +65,11 @@ def write(content: Catalog, language: str, catalog: str, root: Path = ROOT) -> N
     )
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(header.encode() + stream.getvalue())
+
+
+def stored_notebook(file: Path) -> nbformat.NotebookNode:
+    """A notebook as it is stored."""
+    return nbformat.read(file, nbformat.NO_CONVERT)
 
 
 @dataclass(frozen=True)
@@ -133,14 +139,19 @@ class Edition:
             log.log(level, "%s; `make translations` and locale/%s", gap, self.language)
         self.gaps.clear()
 
-    def notebooks(self, folder: Path, mark: str = "") -> None:
+    def notebooks(
+        self,
+        folder: Path,
+        mark: str = "",
+        read: Callable[[Path], nbformat.NotebookNode] = stored_notebook,
+    ) -> None:
         """Write the chapters in this language into a folder: other words, the same code."""
         folder.mkdir(parents=True, exist_ok=True)
         chapters = {p.name: c for c, p in sources(self.root).items() if p.suffix == ".ipynb"}
         for stray in set(folder.glob("*.ipynb")) - {folder / name for name in chapters}:
             stray.unlink()
         for name, catalog in chapters.items():
-            notebook = nbformat.read(self.root / "notebooks" / name, nbformat.NO_CONVERT)
+            notebook = read(self.root / "notebooks" / name)
             for cell in notebook.cells:
                 if cell.cell_type == "markdown":
                     cell.source = self.markdown(catalog, cell.source, mark)
