@@ -11,6 +11,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import throughput
+from website.throughput import benchmarks
 
 ROOT = Path(__file__).absolute().parents[1]
 
@@ -171,3 +172,10 @@ def test_a_gpu_that_is_not_there_is_said(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ValueError, match="device 'cuda' is not there; use --device cpu"):
         throughput.run(["--quick", "--device", "cuda"])
+
+
+def test_the_page_shows_what_was_written(measured):
+    file, result = measured
+    [shown] = benchmarks(file.parent)
+    assert shown["command"] == result["command"]
+    assert [row["name"] for row in shown["tables"][0]["rows"]] == list(result["implementations"])
