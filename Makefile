@@ -6,11 +6,10 @@ else
 BIN := .venv/bin
 endif
 PRESET ?= cpu
-NAME ?= $(PRESET)-$(shell date +%Y%m%d-%H%M%S)
 MINUTES ?= 10
-RUNS := $(abspath $(or $(VITLIT_RUNS),my-runs))
-# Not ?=, since gettext has a variable of that name.
+# Not ?=, since systems set variables of these names.
 LANGUAGE = en
+NAME =
 export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
@@ -52,8 +51,7 @@ notebooks: .venv/.dev  ## execute every chapter, or CHAPTER=4, and renew its pai
 	$(BIN)/python notebooks/execute.py $(CHAPTER)
 
 cifar10: .venv/.dev  ## train on CIFAR-10 through chapter 6, into my-runs/NAME; PRESET=quick or cpu
-	VITLIT_OUT="$(RUNS)/$(NAME)" \
-		$(BIN)/python notebooks/execute.py 06_cifar10 --preset $(PRESET) --out "$(RUNS)/$(NAME)"
+	$(BIN)/python notebooks/execute.py 06_cifar10 --preset $(PRESET) --record "$(NAME)"
 
 bench: .venv/.bench  ## compare throughput with four other implementations, on a GPU if it is there
 	$(BIN)/python -m benchmarks.throughput
@@ -61,7 +59,7 @@ bench: .venv/.bench  ## compare throughput with four other implementations, on a
 labml: .venv/.dev  ## train labml's configuration for MINUTES=10
 	$(BIN)/python -m studies.labml --minutes $(MINUTES)
 
-scaling: .venv/.dev  ## train ViT and ResNet on 1,000 to 50,000 images, where records are missing
+scaling: .venv/.dev  ## train ViT and ResNet on 1,000 to 50,000 images, where you have no records
 	$(BIN)/python -m studies.scaling
 
 translations: .venv/.site  ## find what English text has changed, and what of the Chinese is stale

@@ -454,7 +454,7 @@ def run(words: list[str]) -> dict[str, Any]:
         console.print(table_of(case))
     sizes = QUICK if arguments.quick else FULL
     result = {
-        "command": shlex.join(["python", "benchmarks/throughput.py", *words]),
+        "command": shlex.join(["python", "-m", "benchmarks.throughput", *words]),
         "settings": settings,
         "environment": records.environment() | processes.machine(device.type),
         "seconds": time.perf_counter() - start,

@@ -354,7 +354,7 @@ for run in sorted(runs, key=lambda run: run.name):
 # Which data, how many pictures, which processor: that is in the record too. Of the runs whose weights are kept, this is the best.
 
 # %%
-full = live if name not in ("quick", "smoke") else studies.best(runs)
+full = live if name not in ("quick", "smoke") else studies.best(run for run in runs if run.weights)
 for key in ("data_title", "tested_on", "tested", "device", "epochs", "parameters"):
     print(f"{key:<14}{full.summary[key]:>24}")
 for key in ("train_seconds", "test_accuracy"):

@@ -1,8 +1,8 @@
 """Executes chapters from top to bottom and stores what they print and draw.
 
-`python notebooks/execute.py [NAME ...] [--preset PRESET] [--out FOLDER]` runs the chapters of these
-names or numbers, or all of them, and writes each NAME.ipynb: whole, or not at all. A cell that fails
-leaves the old one in place.
+`python notebooks/execute.py [NAME ...] [--preset PRESET] [--out FOLDER | --record NAME]` runs the
+chapters of these names or numbers, or all of them, and writes each NAME.ipynb: whole, or not at all.
+A cell that fails leaves the old one in place.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbformat import NotebookNode
 
-from vitlit import files
+from vitlit import files, records
 
 HERE = Path(__file__).resolve().parent
 METADATA = {
@@ -121,6 +121,11 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--preset", help="what chapter 6 trains: the variable VITLIT_PRESET")
     parser.add_argument("--out", type=Path, help="write there, and not beside the source")
+    parser.add_argument(
+        "--record",
+        metavar="NAME",
+        help="keep chapter 6's run, and what is executed, in my-runs/NAME",
+    )
     given = parser.parse_args(arguments)
     try:
         paths = sources(given.names)
@@ -128,6 +133,10 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(str(error))
     if given.preset:
         os.environ["VITLIT_PRESET"] = given.preset
+    if given.record is not None:
+        name = given.record or records.new_name(os.environ.get("VITLIT_PRESET", "quick"))
+        given.out = records.mine() / name
+        os.environ["VITLIT_OUT"] = str(given.out)
     failed = []
     for path in paths:
         start = time.perf_counter()

@@ -72,14 +72,15 @@ class Job:
     @property
     def name(self) -> str:
         """The record's folder."""
-        return f"scaling-{self.model}-{self.images}-seed{self.seed}"
+        steps = "" if self.steps == STEPS else f"-steps{self.steps}"
+        return f"scaling-{self.model}-{self.images}{steps}-seed{self.seed}"
 
     @property
     def command(self) -> str:
         """What repeats this run alone."""
         return (
             f"python -m studies.scaling --models {self.model} --sizes {self.images} "
-            f"--seeds {self.seed}"
+            f"--seeds {self.seed}" + ("" if self.steps == STEPS else f" --steps {self.steps}")
         )
 
 
@@ -237,10 +238,12 @@ def main() -> None:
     parser.add_argument("--data", help="as in `vitlit train` (default: VITLIT_DATA, or CIFAR-10)")
     parser.add_argument("--holdout", type=int, default=0, help="training images to test on")
     parser.add_argument("--rates", nargs="+", type=float, default=(None,), help="with --holdout")
-    parser.add_argument("--steps", type=int, default=STEPS, help="for a trial of this script")
+    parser.add_argument("--steps", type=int, default=STEPS, help=f"of each run (default {STEPS})")
     given = parser.parse_args()
     if given.rates != (None,) and not given.holdout:
         parser.error("--rates are tuned on images that are kept back; give --holdout too")
+    if given.jobs < 1 or given.steps < 1:
+        parser.error(f"--jobs {given.jobs} and --steps {given.steps} must be at least 1")
     jobs = [
         Job(model, count, seed, given.steps, rate, given.holdout, given.data)
         for seed in given.seeds

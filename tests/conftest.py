@@ -6,6 +6,8 @@ import torch
 import torchvision  # noqa: F401  # before the hook, which would compile all its modules anew
 from jaxtyping import install_import_hook
 
+for name in ("VITLIT_RUNS", "VITLIT_OUT", "VITLIT_PRESET"):  # a reader's own settings
+    os.environ.pop(name, None)
 install_import_hook("vitlit", "beartype.beartype")
 if "PYTEST_XDIST_WORKER" in os.environ:  # a core a worker, and for what it starts
     os.environ["OMP_NUM_THREADS"] = "1"

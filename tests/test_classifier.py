@@ -138,6 +138,9 @@ def test_a_run_is_named_by_its_name_its_folder_or_its_file(runs, monkeypatch, so
 
 def test_a_run_without_weights_says_so(runs):
     (runs / "runs" / "one" / "model.safetensors").unlink()
+    own = classifier(1).model.positions.table
+    assert torch.equal(load("one").model.positions.table, own)
+    (runs / "my-runs" / "one" / "model.safetensors").unlink()
     with pytest.raises(FileNotFoundError, match="one is the record of a run whose weights were no"):
         load("one")
 
@@ -177,7 +180,7 @@ def test_a_pickle_is_refused_and_not_run(tmp_path, suffix):
 
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(
-        FileNotFoundError, match=r"no weights .*nowhere.safetensors; give a file, a run's folder"
+        FileNotFoundError, match=r"no weights .*nowhere.safetensors; give a file, or a run's folder"
     ):
         load(tmp_path / "nowhere.safetensors")
 

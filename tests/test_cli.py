@@ -174,12 +174,29 @@ def test_the_newest_own_run_is_taken_by_default_and_then_the_books_best(vitlit, 
     assert f"no trained weights under {tmp_path / 'my-runs'}; give --weights FILE, or train" in err
 
 
-def test_the_name_of_a_run_of_the_books_is_refused(vitlit, trained, tmp_path):
+def test_a_name_says_whose_run_it_means(vitlit, trained, tmp_path):
     root, _ = trained
-    shutil.copytree(root / "my-runs", tmp_path / "runs")
-    code, _, err = vitlit("train", *TINY, "--data", root / "tiny", "--name", "one")
+    image = next((root / "tiny" / "test" / "bee").iterdir())
+    for folder in ("runs", "my-runs"):
+        shutil.copytree(root / "my-runs", tmp_path / folder)
+    for folder in ("runs", "my-runs"):
+        code, _, err = vitlit("predict", image, "--weights", "one")
+        assert (code, err) == (0, f"model: {tmp_path / folder / 'one'}\n")
+        (tmp_path / folder / "one" / "model.safetensors").unlink()
+    code, _, err = vitlit("predict", image, "--weights", "one")
     assert code == 1
-    assert "one is the name of one of the book's runs; give another --name" in err
+    assert "one is the record of a run whose weights were not kept" in err
+
+
+def test_a_damaged_record_of_the_readers_is_named_and_stops_nothing(vitlit, trained, tmp_path):
+    root, _ = trained
+    image = next((root / "tiny" / "test" / "bee").iterdir())
+    shutil.copytree(root / "my-runs", tmp_path / "my-runs")
+    (tmp_path / "my-runs" / "broken").mkdir()
+    (tmp_path / "my-runs" / "broken" / "summary.json").write_text("{}")
+    code, _, err = vitlit("predict", image)
+    assert code == 0
+    assert re.search(r"left out: .*broken.config.json cannot be read", err)
 
 
 def test_predict_takes_another_librarys_weights(vitlit, trained, tmp_path, monkeypatch):
@@ -285,7 +302,7 @@ def test_help_names_the_commands(vitlit):
         ("evaluate", "no trained weights under "),
         (
             "evaluate --weights nowhere",
-            "no weights nowhere; give a file, a run's folder or its name",
+            "no weights nowhere; give a file, or a run's folder or its name",
         ),
         ("evaluate --weights TEXT", "text.txt is no whole safetensors file"),
         ("evaluate --weights WEIGHTS --data nowhere", "where nothing is"),

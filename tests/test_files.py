@@ -55,6 +55,23 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_beside(tmp_path, monkeypatc
     assert (tmp_path / "one").read_bytes() == b"old"
 
 
+def test_an_error_about_another_file_stays_what_it_is(tmp_path):
+    (tmp_path / "target").mkdir()
+
+    def body():
+        with files.whole(tmp_path / "new" / "one"):
+            Path("/nowhere/at/all").read_bytes()
+
+    with pytest.raises(FileNotFoundError, match="/nowhere/at/all"):
+        body()
+    with (
+        pytest.raises(OSError, match="target cannot be written"),
+        files.whole(tmp_path / "target"),
+    ):
+        pass  # nothing was made: what was there stays
+    assert names(tmp_path) == ["new", "target"]
+
+
 def test_a_folder_that_holds_something_is_not_replaced(tmp_path):
     files.write(tmp_path / "full" / "file", b"old")
     with (

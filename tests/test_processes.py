@@ -49,6 +49,23 @@ def test_without_torchrun_there_is_one_process():
         processes.wait()
 
 
+@pytest.mark.parametrize("name", ["cpu:foo", "cuda:x", "tpu", ""])
+def test_a_device_that_is_none_is_refused(name):
+    with pytest.raises(ValueError, match=f"no device '{name}'; choose cpu, cuda, cuda:N or auto"):
+        processes.device_of(name)
+
+
+def test_a_gpu_is_counted_and_named_by_its_number(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"the GPU {device}")
+    assert processes.device_of("auto") == "cuda"
+    assert processes.device_of("cuda:1") == "cuda:1"
+    assert processes.machine("cuda:1")["gpu"] == "the GPU cuda:1"
+    with pytest.raises(ValueError, match="device 'cuda:2' is not there; use --device cpu"):
+        processes.device_of("cuda:2")
+
+
 @pytest.mark.slow
 def test_two_processes_train_as_one_does(tmp_path):
     alone = train(recipe(**SETTINGS), dataset(), tmp_path / "alone", progress=False)

@@ -98,6 +98,10 @@ def test_a_readers_runs_lie_apart_in_the_checkout_or_where_he_is(monkeypatch, tm
         assert records.mine() == tmp_path / folder
     monkeypatch.setenv("VITLIT_RUNS", "elsewhere")
     assert records.mine() == tmp_path / "elsewhere"
+    monkeypatch.chdir(tmp_path / "book" / "notebooks")
+    assert records.mine() == tmp_path / "book" / "elsewhere"
+    monkeypatch.setenv("VITLIT_RUNS", str(tmp_path / "far"))
+    assert records.mine() == tmp_path / "far"
 
 
 def test_the_readers_newest_run_comes_first_and_then_the_books_best(monkeypatch, tmp_path):

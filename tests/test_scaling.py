@@ -57,14 +57,14 @@ def test_a_larger_part_of_the_images_contains_the_smaller():
 def test_every_run_takes_the_same_number_of_steps_and_leaves_a_record(model, tmp_path):
     for images in (64, 100):
         line = scaling.run(scaling.Job(model, images, 0, steps=3))
-        assert f"scaling-{model}-{images}-seed0" in line
-    small, large = (records.read(tmp_path / f"scaling-{model}-{n}-seed0") for n in (64, 100))
+        assert f"scaling-{model}-{images}-steps3-seed0" in line
+    small, large = (records.read(tmp_path / f"scaling-{model}-{n}-steps3-seed0") for n in (64, 100))
     assert [run.config["steps"] for run in (small, large)] == [3, 3]
     assert small.summary["epochs"] == 3
     assert large.summary["epochs"] == 1.92
     assert (large.summary["model"], large.summary["images"]) == (model, 100)
     assert large.config["optimizer"] == {"vit": "muon", "resnet": "sgd"}[model]
-    assert f"--models {model} --sizes 100 --seeds 0" in large.config["command"]
+    assert f"--models {model} --sizes 100 --seeds 0 --steps 3" in large.config["command"]
     assert large.is_study
 
 

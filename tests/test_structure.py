@@ -1,6 +1,7 @@
 """The house itself: how long its model files are, who imports whom, what needs torch."""
 
 import ast
+import importlib
 import re
 import subprocess
 import sys
@@ -77,6 +78,12 @@ def test_the_module_knows_of_no_program_around_it(file):
 def test_a_name_is_exported_from_where_it_is_defined():
     for name, home in vitlit._HOMES.items():
         assert getattr(vitlit, name).__module__ == f"vitlit.{home}"
+
+
+@pytest.mark.parametrize("file", sorted(PACKAGE.glob("*.py")), ids=lambda file: file.stem)
+def test_what_a_docstring_names_exists(file):
+    for name in re.findall(r"\bvitlit\.(\w+)\.([a-z_]\w*)", file.read_text(encoding="utf-8")):
+        assert hasattr(importlib.import_module(f"vitlit.{name[0]}"), name[1]), name
 
 
 def test_no_file_under_docs_is_a_program():

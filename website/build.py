@@ -11,6 +11,7 @@ import hashlib
 import http.server
 import json
 import os
+import socket
 import string
 import subprocess
 import sys
@@ -95,19 +96,24 @@ def build(site: Path, root: Path = ROOT, *, strict: bool = True, complete: bool 
     write_entrance(site, root)
 
 
+def free_port(first: int) -> int:
+    """The first port from `first` on at which nobody listens."""
+    for port in range(first, first + 100):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
+                return port
+    raise SystemExit(f"no free port between {first} and {first + 99}; choose another with --port")
+
+
 def serve(site: Path, port: int) -> None:
-    """Serve `site` on the first free port from `port` on and print the address."""
+    """Serve `site` on a port and print the address."""
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=site)
-    for candidate in range(port, port + 100):
-        try:
-            server = http.server.ThreadingHTTPServer(("127.0.0.1", candidate), handler)
-        except OSError:
-            continue
-        with server, contextlib.suppress(KeyboardInterrupt):
-            print(f"\nThe book is at http://127.0.0.1:{candidate}/  (Ctrl-C ends)", flush=True)
-            server.serve_forever()
-        return
-    raise SystemExit(f"no free port between {port} and {port + 99}; choose another with --port")
+    with (
+        http.server.ThreadingHTTPServer(("127.0.0.1", port), handler) as server,
+        contextlib.suppress(KeyboardInterrupt),
+    ):
+        print(f"\nThe book is at http://127.0.0.1:{port}/  (Ctrl-C ends)", flush=True)
+        server.serve_forever()
 
 
 def main() -> None:
@@ -130,7 +136,7 @@ def main() -> None:
         print(error.output)
         raise SystemExit(error.returncode) from None
     if arguments.serve:
-        serve(arguments.site.resolve(), arguments.port)
+        serve(arguments.site.resolve(), free_port(arguments.port))
 
 
 if __name__ == "__main__":

@@ -19,8 +19,8 @@ from mkdocs.utils import get_relative_url
 from vitlit import figures, records, studies
 from vitlit.presets import VARIANTS
 from website import ROOT
+from website.throughput import Translate, hardware
 
-Translate = Callable[[str], str]
 WORDS_OF_A_TRIAL = ("what", "note", "tested_on")
 # The study that is shown among the runs, to be compared with them.
 BASELINE = "labml"
@@ -117,7 +117,6 @@ def seed(run: records.Run) -> int:
 def shown_run(run: records.Run, _: Translate = str) -> dict[str, Any]:
     """One run in words and rounded numbers."""
     summary, environment = run.summary, run.environment
-    threads = environment["threads"]
     return {
         "name": run.name,
         "anchor": f"run-{run.name}",
@@ -126,7 +125,7 @@ def shown_run(run: records.Run, _: Translate = str) -> dict[str, Any]:
         "seed": summary["seed"],
         "data": data_title(summary, _),
         "command": run.config["command"],
-        "hardware": environment["gpu"] or cores(threads, _),
+        "hardware": hardware(environment, _),
         "processor": environment["processor"],
         "versions": environment["versions"],
         "commit": environment["commit"],
@@ -278,11 +277,6 @@ def duration(seconds: float, _: Translate = str) -> str:
     if minutes < 120:
         return _("{} minutes").format(round(minutes))
     return _("{} hours").format(f"{minutes / 60:.1f}")
-
-
-def cores(count: int, _: Translate = str) -> str:
-    """How many cores a run had."""
-    return _("1 CPU core") if count == 1 else _("{} CPU cores").format(count)
 
 
 def data_title(summary: dict[str, Any], _: Translate = str) -> str:

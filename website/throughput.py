@@ -31,7 +31,7 @@ def shown_benchmark(file: Path, _: Translate = str) -> dict[str, Any]:
             "name": file.stem,
             "anchor": f"bench-{file.stem}",
             "command": result["command"],
-            "hardware": environment["gpu"] or _("{} CPU cores").format(environment["threads"]),
+            "hardware": hardware(environment, _),
             "processor": environment["processor"],
             "commit": environment["commit"],
             "versions": {
@@ -99,6 +99,14 @@ def limit_of(limit: dict[str, Any]) -> dict[str, str]:
     work = limit["median"] * limit["flops_per_image"]
     unit, name = (1e12, "TFLOP/s") if work >= 1e12 else (1e9, "GFLOP/s")
     return {"throughput": rounded(limit["median"]), "work": f"{rounded(work / unit)} {name}"}
+
+
+def hardware(environment: dict[str, Any], _: Translate = str) -> str:
+    """The GPU that something ran on, or how many cores it had."""
+    count = environment["threads"]
+    return environment["gpu"] or (
+        _("1 CPU core") if count == 1 else _("{} CPU cores").format(count)
+    )
 
 
 def rounded(value: float) -> str:

@@ -1,31 +1,24 @@
 """Serve one edition and build it again at every change: `python -m website.watch [--language zh]`.
 
 A chapter's words come from NN_name.py, so a change shows before anything is executed. Nothing is
-written but build/watch/ and a temporary folder. A change of the Python in website/ needs a new
-start.
+written but build/watch/ and a temporary folder. A change of the Python in website/ or src/ that
+builds or draws needs a new start.
 """
 
 import argparse
 import os
-import socket
 
 from mkdocs.__main__ import cli
 
 from website import ROOT
-from website.build import LANGUAGES, install_assets
+from website.build import LANGUAGES, free_port, install_assets
 from website.notebooks import WATCHING
 
 # What pages are made from besides docs/, which mkdocs watches anyway.
-WATCHED = ("mkdocs.yml", "notebooks", "locale", "src/vitlit", "website/templates")
-
-
-def free_port(first: int) -> int:
-    """The first port from `first` on at which nobody listens."""
-    for port in range(first, first + 100):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) != 0:
-                return port
-    raise SystemExit(f"no free port between {first} and {first + 99}; choose another with --port")
+WATCHED = (
+    "mkdocs.yml", "notebooks", "locale", "runs", "benchmarks/results", "src/vitlit",
+    "website/templates",
+)  # fmt: skip
 
 
 def main() -> None:

@@ -51,7 +51,8 @@ class Checkpoint:
         saved = read(self.file)
         mine, theirs = self.identity, saved["identity"]
         if mine != theirs:
-            changed = [name for name in mine if mine[name] != theirs.get(name)]
+            names = [*mine, *(name for name in theirs if name not in mine)]
+            changed = [name for name in names if mine.get(name) != theirs.get(name)]
             raise ValueError(
                 f"{folder} holds an unfinished run with another {', '.join(changed)}; "
                 "repeat its command to finish it, or give another --name"
@@ -76,8 +77,13 @@ class Checkpoint:
 def read(file: Path) -> dict[str, Any]:
     """Read a saved state; tensors and plain values only, no code is run."""
     try:
-        return torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:
+        state = torch.load(file, map_location="cpu", weights_only=True)
+        if not {"identity", "rows", "positions"} <= set(state):
+            raise ValueError("it is of another version")
+        return state
+    except (PermissionError, IsADirectoryError):
+        raise
+    except Exception as error:  # what torch raises depends on where the file breaks off
         raise CheckpointError(
             f"{file} is damaged ({error}); delete it to start the run from its beginning"
         ) from error

@@ -113,10 +113,7 @@ def load(source: str | Path, resized_to: tuple[int, int] | None = None, **known:
 def _read(path: Path) -> Classifier:
     """Read what `Classifier.save` wrote."""
     if not path.exists():
-        raise FileNotFoundError(
-            f"no weights {path}; give a file, a run's folder or its name, such as "
-            f"{', '.join(run.name for run in records.everywhere() if run.weights) or 'cpu'}"
-        )
+        raise FileNotFoundError(f"no weights {path}; give a file, or a run's folder or its name")
     try:
         with safe_open(path, framework="pt") as file:
             about = file.metadata() or {}

@@ -8,7 +8,6 @@ import shlex
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -80,7 +79,7 @@ def train(
     processes, rank = (int(os.environ.get(key, 0)) for key in ("WORLD_SIZE", "RANK"))
     if processes > 1 and name is None:
         raise ValueError(f"{processes} processes need one folder; give --name")
-    out = _folder_of(name or f"{preset}-{datetime.now():%Y%m%d-%H%M%S}")
+    out = records.mine() / (name or records.new_name(preset))
     dataset = datasets.load(data)
     command = f"torchrun --nproc-per-node {processes} -m " if processes > 1 else ""
     command += f"vitlit train --preset {preset}{f' --variant {variant}' if variant else ''}"
@@ -102,7 +101,7 @@ def ablate(
     jobs: Annotated[int, typer.Option(min=1, help="How many runs at a time.")] = 1,
     data: Data = None,
 ) -> None:
-    """Train the preset `ablation` and all its variants, where their records are missing."""
+    """Train the preset `ablation` and all its variants, where you have no records of them."""
     folder = records.mine()
     threads = str(max(1, (os.cpu_count() or 1) // jobs))
 
@@ -243,14 +242,6 @@ def _changes(texts: list[str]) -> dict[str, Any]:
     return changes
 
 
-def _folder_of(name: str) -> Path:
-    """The folder of a new record. A name that means weights of the book's is refused."""
-    folder, book = records.mine(), records.book()
-    if folder != book and (book / name / "model.safetensors").exists():
-        raise ValueError(f"{name} is the name of one of the book's runs; give another --name")
-    return folder / name
-
-
 def _classifier(weights: str | None, device: str) -> Any:
     """The classifier asked for; else that of the reader's newest run, or of the book's best."""
     from vitlit.classifier import load
@@ -266,7 +257,8 @@ def _classifier(weights: str | None, device: str) -> Any:
                 "model with `vitlit train --preset cpu`"
             )
         weights = str(run.path)
-        errors.print(f"model: {weights}", highlight=False, markup=False)
+    if stored := records.weights_of(weights):
+        errors.print(f"model: {stored.parent}", highlight=False, markup=False)
     return load(weights).to(device_of(device))
 
 

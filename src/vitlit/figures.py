@@ -22,6 +22,8 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 from matplotlib.ticker import LogLocator, NullLocator
 from PIL import Image
 
+from vitlit import files
+
 INK = "#787c84"  # contrast at least 4:1 on white and on black
 LIT = "#d9692b"
 BLUE = "#4a7fc9"
@@ -84,8 +86,8 @@ class Picture:
         return f"<Picture {self.width}×{self.height}>"
 
     def save(self, path: str | Path) -> None:
-        """Write the PNG."""
-        Path(path).write_bytes(self.png)
+        """Write the PNG, whole or not at all."""
+        files.write(path, self.png)
 
 
 @mpl.rc_context(STYLE)
@@ -403,7 +405,7 @@ def accuracy_over_time(runs: Sequence[Any]) -> Picture:
 def accuracy_over_images(groups: Mapping[str, Mapping[int, Sequence[Any]]]) -> Picture:
     """Test accuracy over the number of training images, a curve a model.
 
-    `groups` holds runs by model and number (vitlit.records.by_images). The line is the mean of the
+    `groups` holds runs by model and number (vitlit.studies.by_images). The line is the mean of the
     seeds, a dot is a seed.
     """
     figure, axes = canvas(5.2, 2.9)
@@ -455,7 +457,7 @@ def _logarithmic_if_needed(axis: Axes, lengths: Sequence[float]) -> None:
 
 @mpl.rc_context(STYLE)
 def ablations(effects: Sequence[Any]) -> Picture:
-    """What changes to a preset did (vitlit.records.Effect), a row each, in the order given.
+    """What changes to a preset did (vitlit.studies.Effect), a row each, in the order given.
 
     A dot is a seed, the marker the mean, the bar its spread. A mean that is no larger than its
     spread is hollow and gray: no measurable effect. The band is the standard deviation of the

@@ -12,23 +12,32 @@ def whole(path: str | Path) -> Iterator[Path]:
     """A place beside `path`, in which to make a file or folder that is then moved to `path`.
 
     An error in between leaves what was there before, and nothing beside it. Raises OSError, naming
-    the path, if it cannot be written.
+    the path, if it cannot be written; an error about another file stays what it is.
     """
     path = Path(path)
+    path = path.resolve() if path.is_symlink() else path
+    beside = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as beside:
-            new = Path(beside, path.name)
-            yield new
-            if new.is_file():
-                with new.open("r+b") as file:
-                    os.fsync(file.fileno())
-            elif path.is_dir():
-                path.rmdir()  # an empty one gives way, as Windows wants it; another is an error
-            os.replace(new, path)
+        beside = tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent)
+        new = Path(beside.name, path.name)
+        yield new
+        if new.is_file():
+            with new.open("r+b") as file:
+                os.fsync(file.fileno())
+        elif new.is_dir() and path.is_dir():
+            path.rmdir()  # an empty one gives way, as Windows wants it; another is an error
+        os.replace(new, path)
     except OSError as error:
-        message = f"{path} cannot be written ({error.strerror}); make room, or choose another place"
+        about = error.filename
+        if about and not Path(about).absolute().is_relative_to(path.parent.absolute()):
+            raise
+        reason = error.strerror or error
+        message = f"{path} cannot be written ({reason}); make room, or choose another place"
         raise OSError(error.errno, message) from error
+    finally:
+        if beside is not None:
+            beside.cleanup()
 
 
 def write(path: str | Path, content: bytes) -> None:

@@ -31,7 +31,7 @@ class Recipe:
     preset: str = "custom"
     variant: str = ""  # an ablation's name; empty for the preset itself
     model: dict[str, Any] = field(default_factory=dict)
-    start: str = ""  # a record under runs/, or a weights file, that the run starts from
+    start: str = ""  # what `classifier.load` takes: the weights that the run starts from
     start_positions: str = "interpolated"  # where the grid of patches changes
     initialization: str = "paper"  # "mimetic": Trockman and Kolter 2023
     epochs: int = 1

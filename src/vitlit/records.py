@@ -8,7 +8,9 @@ import json
 import os
 import platform
 import subprocess
+import sys
 from dataclasses import dataclass
+from datetime import datetime
 from importlib import metadata
 from io import BytesIO, StringIO
 from pathlib import Path
@@ -64,6 +66,8 @@ def read(path: str | Path) -> Run:
             raise ValueError(
                 f"{file} cannot be read ({error}); is {path} a finished run?"
             ) from error
+    if not isinstance(parts["summary"], dict) or "test_accuracy" not in parts["summary"]:
+        raise ValueError(f"{path / 'summary.json'} cannot be read: it has no test_accuracy")
     try:
         with open(path / "metrics.csv", encoding="utf-8", newline="") as file_:
             rows = list(csv.DictReader(file_))
@@ -82,13 +86,17 @@ def book() -> Path:
 def mine() -> Path:
     """The folder that new records go to, apart from the book's: VITLIT_RUNS, else `my-runs/`.
 
-    It lies in the book's checkout for who works there, else in the current folder.
+    In the book's checkout a relative path begins there, else in the current folder.
     """
-    if chosen := os.environ.get("VITLIT_RUNS"):
-        return Path(chosen).expanduser().resolve()
     here, root = Path.cwd(), book().parent
     inside = book().is_dir() and root in (here, *here.parents)
-    return (root if inside else here) / "my-runs"
+    chosen = Path(os.environ.get("VITLIT_RUNS") or "my-runs").expanduser()
+    return ((root if inside else here) / chosen).resolve()
+
+
+def new_name(preset: str) -> str:
+    """A record's name for who gives none: preset and time."""
+    return f"{preset}-{datetime.now():%Y%m%d-%H%M%S}"
 
 
 def find(folder: str | Path | None = None) -> list[Run]:
@@ -99,26 +107,33 @@ def find(folder: str | Path | None = None) -> list[Run]:
 
 
 def everywhere() -> list[Run]:
-    """A reader's own finished runs, the newest first, and then the book's, the best first."""
-    own = [] if mine() == book() else find(mine())
-    newest = sorted(own, key=lambda run: -(run.path / "summary.json").stat().st_mtime)
-    return [*newest, *find()]
+    """A reader's own finished runs, the newest first, and then the book's, the best first.
+
+    One of the reader's that is damaged is left out, and named on stderr.
+    """
+    own = []
+    for file in sorted(mine().glob("*/summary.json")) if mine() != book() else ():
+        try:
+            own.append((file.stat().st_mtime, read(file.parent)))
+        except ValueError as error:
+            print(f"vitlit: left out: {error}", file=sys.stderr)
+    newest = sorted(own, key=lambda pair: -pair[0])
+    return [*(run for _, run in newest), *find()]
 
 
 def weights_of(source: str) -> Path | None:
     """The weights of a run that is given by its name or its folder; None if it names no run.
 
-    A name means the book's run before one of the reader's own. Raises FileNotFoundError if the run
-    has none.
+    A name means the book's run before one of the reader's own, if it has weights. Raises
+    FileNotFoundError if no run of that name has.
     """
     path = Path(source)
     named = [folder / source for folder in (book(), mine())] if path.name == source else []
-    run = next((place for place in (*named, path) if (place / "summary.json").exists()), None)
-    if run is None:
-        return None
-    if not (run / "model.safetensors").exists():
-        raise FileNotFoundError(f"{run} is the record of a run whose weights were not kept")
-    return run / "model.safetensors"
+    runs = [place for place in (*named, path) if (place / "summary.json").exists()]
+    files_ = [run / "model.safetensors" for run in runs]
+    if runs and not any(file.exists() for file in files_):
+        raise FileNotFoundError(f"{runs[0]} is the record of a run whose weights were not kept")
+    return next((file for file in files_ if file.exists()), None)
 
 
 def write(

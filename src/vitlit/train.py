@@ -112,7 +112,8 @@ def train(
                 environment=records.environment() | processes.machine(device),
                 data=data.summary(),
                 summary=summary_of(
-                    recipe, data, result, device=device, epochs=recipe.epochs,
+                    recipe, data, result, device=torch.device(device).type,
+                    epochs=recipe.epochs,
                     parameters=parameters, train_seconds=run.rows[-1]["seconds"],
                 ),
                 rows=run.rows,

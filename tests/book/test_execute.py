@@ -107,3 +107,16 @@ def test_ids_stay_when_a_cell_comes_before():
     after = execute.tidy(nbformat.v4.new_notebook(cells=cells))
     assert [cell.id for cell in after.cells][1:] == before
     json.dumps(after)
+
+
+def test_a_chapter_is_kept_with_the_record_of_its_run(folder, monkeypatch, tmp_path):
+    monkeypatch.setenv("VITLIT_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("VITLIT_OUT", "none")
+    (folder / "07_good.py").write_text("# %%\nimport os\n\nprint(os.environ['VITLIT_OUT'])\n")
+    for name in ("one", ""):
+        assert execute.main(["7", "--preset", "smoke", "--record", name]) == 0
+    one, timed = sorted((tmp_path / "runs").iterdir())
+    assert (one.name, timed.name[:6]) == ("one", "smoke-")
+    for place in (one, timed):
+        [cell] = nbformat.read(place / "07_good.ipynb", as_version=4).cells
+        assert cell.outputs[0].text == f"{place}\n"
