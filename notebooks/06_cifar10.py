@@ -343,7 +343,7 @@ for key in ("preset", "epochs", "parameters", "tested", "test_accuracy"):
 # %%
 from vitlit import records, studies
 
-found = [run for run in records.find() if run.summary["data"].startswith("cifar10")]
+found = studies.final(records.find())
 runs = [run for run in found if not run.is_study and run.summary["preset"] != "quick"]
 for run in sorted(runs, key=lambda run: run.name):
     summary = run.summary
@@ -396,7 +396,7 @@ print(f"{statistics.mean(seeds):.2f} % ± {spread:.2f} %   {len(seeds)}")
 # Which trick mattered? Change one thing, keep everything else, and train again. The preset `ablation` is a small model and one epoch, so that it can be run often: each change with three seeds, each compared with the unchanged run of the same seed. `vitlit ablate` repeats them all. The first number is the accuracy without a change. Then comes a line for each change: the difference, its spread from seed to seed (never less than the median spread of all changes), and the time as a multiple of that without a change.
 
 # %%
-effects = studies.effects([run for run in found if run.summary["preset"] == "ablation"])
+effects = studies.effects(studies.ablations(found))
 base = {run.path: 100 * run.summary["test_accuracy"] for effect in effects for run in effect.base}
 print(f"{'':<22}{statistics.mean(base.values()):6.2f} %")
 for effect in effects:

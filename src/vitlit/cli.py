@@ -109,7 +109,7 @@ def ablate(
         seed, variant = job
         name = "-".join(["ablation", *([variant.replace("=", "-")] if variant else [])])
         name += f"-seed{seed}"
-        if not (folder / name / "summary.json").exists():
+        if not records.is_finished(folder / name):
             command = [sys.executable, "-m", "vitlit", "train", "--preset", "ablation"]
             command += ["--variant", variant, "--seed", str(seed), "--name", name]
             command += ["--data", data] if data else []

@@ -22,6 +22,7 @@ from jaxtyping import Float
 from vitlit import files
 
 PARTS = ("config", "environment", "data", "summary")
+WEIGHTS = "model.safetensors"
 # Presets that answer a question, beside those whose runs are to be good: how their names begin.
 STUDIES = ("ablation", "labml", "finetune", "scaling")
 
@@ -50,7 +51,7 @@ class Run:
     @property
     def weights(self) -> Path | None:
         """The safetensors file, where the record has one."""
-        file = self.path / "model.safetensors"
+        file = self.path / WEIGHTS
         return file if file.exists() else None
 
 
@@ -76,6 +77,17 @@ def read(path: str | Path) -> Run:
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise ValueError(f"{path / 'metrics.csv'} is missing or damaged ({error})") from error
     return Run(path, **parts, metrics=metrics)
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether a folder holds the whole record of a run: its summary is written last."""
+    return (folder / "summary.json").exists()
+
+
+def refuse_finished(folder: Path) -> None:
+    """Raises FileExistsError if a folder holds a finished run: none is written over."""
+    if is_finished(folder):
+        raise FileExistsError(f"{folder} holds a finished run; give another --name, or move it")
 
 
 def book() -> Path:
@@ -129,8 +141,8 @@ def weights_of(source: str) -> Path | None:
     """
     path = Path(source)
     named = [folder / source for folder in (book(), mine())] if path.name == source else []
-    runs = [place for place in (*named, path) if (place / "summary.json").exists()]
-    files_ = [run / "model.safetensors" for run in runs]
+    runs = [place for place in (*named, path) if is_finished(place)]
+    files_ = [run / WEIGHTS for run in runs]
     if runs and not any(file.exists() for file in files_):
         raise FileNotFoundError(f"{runs[0]} is the record of a run whose weights were not kept")
     return next((file for file in files_ if file.exists()), None)

@@ -49,6 +49,15 @@ def best(runs: Iterable[Run]) -> Run | None:
     return max(firsts, key=lambda run: run.summary["test_accuracy"], default=None)
 
 
+def ablations(runs: Iterable[Run]) -> list[Run]:
+    """The ablation's runs, by seed, on that data on which there are most."""
+    groups: dict[str, list[Run]] = {}
+    for run in sorted(runs, key=lambda run: run.summary["seed"]):
+        if run.summary["preset"] == "ablation":
+            groups.setdefault(run.summary["data"], []).append(run)
+    return max(groups.values(), key=len, default=[])
+
+
 # What a variant shares with the run that it is compared to.
 KEPT = ("preset", "data", "epochs", "seed")
 

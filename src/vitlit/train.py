@@ -104,7 +104,7 @@ def train(
         result = evaluate(final, tests, sets.test_labels)
         if first:
             if recipe.loadable:
-                final.save(out / "model.safetensors", dtype)
+                final.save(out / records.WEIGHTS, dtype)
             parameters = sum(p.numel() for p in final.model.parameters() if p.requires_grad)
             records.write(
                 out,

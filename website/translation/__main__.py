@@ -1,13 +1,13 @@
 """Update all catalogs and documents, and say what is left to translate."""
 
 from website import ROOT
-from website.translation.catalogs import LANGUAGES, Edition, path_of, update
+from website.translation.catalogs import TRANSLATIONS, Edition, path_of, update
 from website.translation.sources import WORDS, documents, sources
 
 
 def main() -> None:
     """Go through all languages."""
-    for language in LANGUAGES:
+    for language in TRANSLATIONS:
         known = [*sources(), WORDS]
         for file in sorted((ROOT / "locale" / language).rglob("*.po")):
             name = file.relative_to(ROOT / "locale" / language).with_suffix("").as_posix()

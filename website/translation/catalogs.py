@@ -12,13 +12,13 @@ import nbformat
 from babel.messages.catalog import Catalog
 from babel.messages.pofile import PoFileError, read_po, write_po
 
-from website import ROOT
+from website import LANGUAGES, ROOT
 from website.translation.sources import WORDS, documents, source_messages, sources
 from website.translation.text import translated
 
 log = logging.getLogger("mkdocs.plugins.vitlit")
 
-LANGUAGES = ("zh",)
+TRANSLATIONS = tuple(LANGUAGES)[1:]
 # The variable that is set where nothing may be left to translate; website/build.py sets it.
 COMPLETE = "VITLIT_COMPLETE"
 # What a heading, a list or a caption begins with: a frame around it would break it.
