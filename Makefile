@@ -13,7 +13,7 @@ NAME =
 export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help site build watch test check lab notebooks cifar10 bench labml scaling mutants \
+.PHONY: help site build watch test check lab notebooks cifar10 wheel bench labml scaling mutants \
 	translations lock clean
 
 help:  ## list the targets
@@ -44,14 +44,17 @@ endef
 # A process a core, each with one thread: what tests compute is too small to be shared.
 PARALLEL := --numprocesses auto --dist worksteal
 
-lab: .venv/.dev  ## open the notebooks in JupyterLab, paired with their sources
-	$(BIN)/jupyter lab notebooks
+lab: .venv/.dev  ## open the chapters in JupyterLab; NAME=cpu opens the notebook of your run
+	@$(BIN)/python -m notebooks.lab $(NAME)
 
 notebooks: .venv/.dev  ## execute every chapter, or CHAPTER=4, and renew its pair
-	$(BIN)/python notebooks/execute.py $(CHAPTER)
+	@$(BIN)/python -m notebooks $(CHAPTER)
 
-cifar10: .venv/.dev  ## train on CIFAR-10 through chapter 6, into my-runs/NAME; PRESET=quick or cpu
-	$(BIN)/python notebooks/execute.py 06_cifar10 --preset $(PRESET) --record "$(NAME)"
+cifar10: .venv/.dev  ## train through chapter 6, into my-runs/NAME; PRESET=quick, VITLIT_DATA=photos.zip
+	@$(BIN)/python -m notebooks 06_cifar10 --preset $(PRESET) --record "$(NAME)"
+
+wheel: .venv/.site  ## make the module's wheel, with the book's records and weights, in build/wheel/
+	@$(BIN)/python -m website.wheel
 
 bench: .venv/.bench  ## compare throughput with four other implementations, on a GPU if it is there
 	$(BIN)/python -m benchmarks.throughput
@@ -83,19 +86,27 @@ clean:  ## remove what was built and installed
 
 # A stamp a set of packages. The site's set is part of the developers', pinned alike.
 .venv/.site: requirements/site.txt | .venv/.python
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/site.txt
-	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	@echo "Installing what builds the site, without PyTorch, into .venv: $(SIZE_SITE) …"
+	$(call INSTALL,site)
 	@touch $@
 
 .venv/.dev: requirements/dev.txt | .venv/.python
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
-	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	@echo "Installing PyTorch, JupyterLab and the rest into .venv: $(SIZE_DEV) …"
+	$(call INSTALL,dev)
 	@touch $@ .venv/.site
 
 .venv/.bench: requirements/bench.txt | .venv/.python
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/bench.txt
-	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	@echo "Installing what is measured beside vitlit into .venv: $(SIZE_DEV) …"
+	$(call INSTALL,bench)
 	@touch $@ .venv/.dev .venv/.site
+
+# Measured on two cores with a fast network; on Linux the wheel of PyTorch brings CUDA with it.
+SIZE_SITE := 0.5 GB, half a minute
+SIZE_DEV := 6.7 GB on Linux, about 2 minutes
+define INSTALL
+@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/$(1).txt
+@$(BIN)/python -m pip install --quiet --no-deps --editable .
+endef
 
 .venv/.python:
 	@for python in $(PYTHON) python3 python3.12 python3.13 python3.14 python; do \

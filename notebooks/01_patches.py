@@ -2,13 +2,10 @@
 # jupyter:
 #   jupytext:
 #     formats: ipynb,py:percent
+#     notebook_metadata_filter: jupytext,-kernelspec,-jupytext.text_representation.format_version,-jupytext.text_representation.jupytext_version
 #     text_representation:
 #       extension: .py
 #       format_name: percent
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
 # ---
 
 # %% [markdown]
@@ -216,7 +213,7 @@ def check_pairs(pairs):
     assert pairs(64, 32, 8) == 33**2
 
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 def pairs(H, W, P):
     T = (H // P) * (W // P) + 1
     return T * T
@@ -240,7 +237,7 @@ def check_patch_of(patch_of):
         assert patch_of(y, x, W=32, P=8) == patch
 
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 def patch_of(y, x, W, P):
     return (y // P) * (W // P) + x // P
 

@@ -2,13 +2,10 @@
 # jupyter:
 #   jupytext:
 #     formats: ipynb,py:percent
+#     notebook_metadata_filter: jupytext,-kernelspec,-jupytext.text_representation.format_version,-jupytext.text_representation.jupytext_version
 #     text_representation:
 #       extension: .py
 #       format_name: percent
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
 # ---
 
 # %% [markdown]
@@ -475,7 +472,7 @@ def check_fold(fold):
     torch.testing.assert_close(patchify(raw, 8) @ new_E.T + new_b, expected)
 
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 def fold(E, b, mean, std):
     each = E.shape[1] // len(mean)  # P² numbers of channel 0, then of channel 1, …
     E = E / std.repeat_interleave(each)
@@ -501,7 +498,7 @@ def check_from_jax(from_jax):
     torch.testing.assert_close(patchify(images, 8) @ from_jax(kernel).T, expected)
 
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 def from_jax(kernel):
     return kernel.permute(3, 2, 0, 1).flatten(1)
 

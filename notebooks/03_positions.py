@@ -2,13 +2,10 @@
 # jupyter:
 #   jupytext:
 #     formats: ipynb,py:percent
+#     notebook_metadata_filter: jupytext,-kernelspec,-jupytext.text_representation.format_version,-jupytext.text_representation.jupytext_version
 #     text_representation:
 #       extension: .py
 #       format_name: percent
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
 # ---
 
 # %% [markdown]
@@ -638,7 +635,7 @@ def check_unshuffle(unshuffle):
     assert torch.allclose(found, seen[:1], atol=1e-10)
 
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 def unshuffle(outputs, order):
     return outputs[:, order.argsort()]
 
@@ -661,7 +658,7 @@ def check_alike(alike):
         assert abs(float(found) - maps[r, c, r + rows, c + columns].item()) < 1e-5
 
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 def alike(rows, columns, D):
     omega = 10000 ** -(torch.arange(D // 4) / (D // 4))
     return ((rows * omega).cos() + (columns * omega).cos()).mean() / 2

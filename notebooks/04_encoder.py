@@ -2,13 +2,10 @@
 # jupyter:
 #   jupytext:
 #     formats: ipynb,py:percent
+#     notebook_metadata_filter: jupytext,-kernelspec,-jupytext.text_representation.format_version,-jupytext.text_representation.jupytext_version
 #     text_representation:
 #       extension: .py
 #       format_name: percent
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
 # ---
 
 # %% [markdown]
@@ -815,7 +812,7 @@ def check_masked(masked):
     torch.testing.assert_close(output, expected)
 
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 def masked(q, k, v, allowed):
     scores = q @ k.mT / q.shape[-1] ** 0.5
     weights = softmax(scores.masked_fill(~allowed, float("-inf")))
@@ -844,7 +841,7 @@ def check_skip(skip):
     assert torch.equal(skip(branch, 0.0), branch)
 
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 def skip(branch, chance):
     stays = torch.rand(len(branch), 1, 1) >= chance
     return branch * stays / (1 - chance)

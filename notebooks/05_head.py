@@ -2,13 +2,10 @@
 # jupyter:
 #   jupytext:
 #     formats: ipynb,py:percent
+#     notebook_metadata_filter: jupytext,-kernelspec,-jupytext.text_representation.format_version,-jupytext.text_representation.jupytext_version
 #     text_representation:
 #       extension: .py
 #       format_name: percent
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
 # ---
 
 # %% [markdown]
@@ -579,12 +576,10 @@ for name, (build, _) in theirs.items():
 # H fits. B and L do not: ours round to 87 and 304, where the paper has 86 and 307.
 
 # %%
-import json
-from pathlib import Path
+from vitlit import studies
 
-others = json.loads(Path("../docs/data/others.json").read_text(encoding="utf-8"))
 title = "parameters of ViT-"
-paper = {row["what"][-1]: row for row in others if row["what"].startswith(title)}
+paper = {row["what"][-1]: row for row in studies.others() if row["what"].startswith(title)}
 for name, row in paper.items():
     print(f"{name}{row['value']:>5}   {row['source']}")
 
@@ -839,7 +834,7 @@ def check_parameters(parameters):
         assert parameters(c.width, c.depth, c.mlp_width, c.patch_size, N, K) == right
 
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 def parameters(D, L, M, P, N, K, C=3):
     block = (4 * D * D + 4 * D) + (2 * D * M + M + D) + 4 * D
     before = (C * P * P * D + D) + D + (N + 1) * D
@@ -867,7 +862,7 @@ def check_gradient(gradient):
     assert torch.equal(logits.detach(), logits)
 
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 def gradient(logits, labels):
     p = logits.softmax(dim=-1)
     truth = F.one_hot(labels, logits.shape[-1])

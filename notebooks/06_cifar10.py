@@ -2,13 +2,10 @@
 # jupyter:
 #   jupytext:
 #     formats: ipynb,py:percent
+#     notebook_metadata_filter: jupytext,-kernelspec,-jupytext.text_representation.format_version,-jupytext.text_representation.jupytext_version
 #     text_representation:
 #       extension: .py
 #       format_name: percent
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
 # ---
 
 # %% [markdown]
@@ -55,12 +52,13 @@ pictures.classes
 # Two pictures of every class. At this size a frog and a cat are a matter of a few pixels. Remember that before you judge the model.
 
 # %% tags=["figure"]
-chosen = [int(n) for k in range(10) for n in torch.where(pictures.train_labels == k)[0][[3, 11]]]
-chosen = chosen[::2] + chosen[1::2]
+ten = range(len(pictures.classes))[:10]
+of_class = [torch.where(pictures.train_labels == k)[0] for k in ten]
+chosen = [int(numbers[n % len(numbers)]) for n in (3, 11) for numbers in of_class]
 figures.images(
     pictures.train_images[chosen],
     [pictures.classes[k] for k in pictures.train_labels[chosen].tolist()],
-    columns=10,
+    columns=len(ten),
     inches=0.8,
 )
 
@@ -104,7 +102,7 @@ from torch.nn import functional as F
 
 model = classifier.model.train()
 batch = classifier.inputs(pictures.train_images[:32])
-labels = torch.arange(32) % len(pictures.classes)
+labels = torch.arange(len(batch)) % len(pictures.classes)
 optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
 losses = []
 for _ in range(80):
@@ -193,7 +191,7 @@ reveal(mix)
 # Eight pictures are distorted, then some get a box of plain color, and some are mixed. The numbers below say how much of its own class a picture keeps.
 
 # %%
-eight = pictures.train_images[chosen[2:10]]
+eight = pictures.train_images[(chosen * 3)[2:10]]
 random = torch.Generator().manual_seed(12)
 changed = distort(eight, draw_strengths(8, 2, 0.5, random))
 changed = erase(changed, draw_erased(8, 0.25, random))
@@ -297,10 +295,10 @@ reveal(fewer_patches)
 # %%
 from vitlit.patches import patchify, unpatchify
 
-size = one.shape[-1]
-cut = patchify(one[:4].float(), 4)
+size, P = one.shape[-2:], pictures.patch_size
+cut = patchify(one[:4].float(), P)
 seen = torch.rand(4, cut.shape[1], generator=random).argsort(dim=1) < cut.shape[1] // 2
-halves = unpatchify(torch.where(seen[..., None], cut, 128.0), 4, (size, size))
+halves = unpatchify(torch.where(seen[..., None], cut, 128.0), P, size)
 figures.images([one[0], *halves.byte()], columns=5, inches=0.9)
 
 # %% [markdown] tags=["caption"]
@@ -326,7 +324,7 @@ from vitlit.train import train
 
 out = Path(os.environ.get("VITLIT_OUT") or Path(tempfile.mkdtemp()) / name)
 command = f"vitlit train --preset {name} --seed {recipe.seed}"
-live = train(recipe, pictures, out, command=command)
+live = train(recipe, pictures, out, command=command, reuse=True)
 
 print(live.summary["data_title"])
 for key in ("preset", "epochs", "parameters", "tested", "test_accuracy"):
@@ -444,10 +442,10 @@ figures.confusion(full.summary["confusion"], trained.classes)
 # %% tags=["figure"]
 from IPython.display import display
 
-if trained.trained_on == pictures.title:
-    wrong = result.predictions != pictures.test_labels
+if trained.trained_on == pictures.title and not result.right.all():
+    wrong = ~result.right
     sure = result.probabilities.max(dim=1).values * wrong
-    worst = sure.topk(8).indices
+    worst = sure.topk(min(8, int(wrong.sum()))).indices
     said = [trained.classes[k] for k in result.predictions[worst]]
     is_ = [trained.classes[k] for k in pictures.test_labels[worst]]
     shown = figures.images(
@@ -465,9 +463,10 @@ if trained.trained_on == pictures.title:
 # And Chelsea? She is no CIFAR-10 picture: another camera, another crop, another size. Scaled to 32 pixels she is still a cat to us. Her three likeliest classes:
 
 # %%
-cat = torch.from_numpy(figures.chelsea(32))
-chances = trained.logits(cat[None])[0].softmax(dim=0)
-for k in chances.topk(3).indices:
+c = trained.model.config
+cat = torch.from_numpy(figures.chelsea(c.image_size[0]))[None, : c.channels]
+chances = trained.logits(cat)[0].softmax(dim=0)
+for k in chances.topk(min(3, c.classes)).indices:
     print(f"{trained.classes[k]:<12}{chances[k]:>8.1%}")
 
 # %% [markdown]
@@ -555,7 +554,7 @@ def check_deviations(deviations):
     assert abs(deviations(0.9, 0.8, 100) - 2.0) < 1e-6
 
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 def deviations(p, q, n):
     return abs(p - q) / math.sqrt((p * (1 - p) + q * (1 - q)) / n)
 
@@ -578,7 +577,7 @@ def check_crop_and_turn(crop_and_turn):
     assert torch.equal(turned[flips], upright[flips].flip(-2))
 
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 def crop_and_turn(images, shifts, flips, padding):
     cropped = crop_and_flip(images, shifts, torch.zeros_like(flips), padding)
     return torch.where(flips[:, None, None, None], cropped.flip(-2), cropped)

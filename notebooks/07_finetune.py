@@ -2,13 +2,10 @@
 # jupyter:
 #   jupytext:
 #     formats: ipynb,py:percent
+#     notebook_metadata_filter: jupytext,-kernelspec,-jupytext.text_representation.format_version,-jupytext.text_representation.jupytext_version
 #     text_representation:
 #       extension: .py
 #       format_name: percent
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
 # ---
 
 # %% [markdown]
@@ -429,7 +426,7 @@ def check_nearest(nearest):
         assert torch.equal(found, torch.cat([table[:1], grown]))
 
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 def nearest(table, old, new):
     rows = torch.arange(new[0]) * old[0] // new[0]
     columns = torch.arange(new[1]) * old[1] // new[1]
@@ -463,7 +460,7 @@ def check_only(only):
     assert head.out_features == 10
 
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 def only(head, kept):
     small = type(head)(head.in_features, len(kept))
     small.weight.data = head.weight.data[kept]

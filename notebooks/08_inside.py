@@ -2,13 +2,10 @@
 # jupyter:
 #   jupytext:
 #     formats: ipynb,py:percent
+#     notebook_metadata_filter: jupytext,-kernelspec,-jupytext.text_representation.format_version,-jupytext.text_representation.jupytext_version
 #     text_representation:
 #       extension: .py
 #       format_name: percent
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
 # ---
 
 # %% [markdown]
@@ -466,7 +463,7 @@ def check_everywhere(everywhere):
     assert abs(float(everywhere(1, 2, 4)) - 2.0) < 1e-6
 
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 def everywhere(rows, columns, P):
     places = torch.cartesian_prod(torch.arange(rows), torch.arange(columns)).double()
     return P * torch.cdist(places, places).mean()
@@ -489,7 +486,7 @@ def check_entropy(entropy):
     torch.testing.assert_close(found, torch.tensor([0.0, 2.0, 1.0]))
 
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 def entropy(weights):
     return torch.special.entr(weights).sum(dim=-1) / torch.tensor(2.0).log()
 

@@ -2,13 +2,10 @@
 # jupyter:
 #   jupytext:
 #     formats: ipynb,py:percent
+#     notebook_metadata_filter: jupytext,-kernelspec,-jupytext.text_representation.format_version,-jupytext.text_representation.jupytext_version
 #     text_representation:
 #       extension: .py
 #       format_name: percent
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
 # ---
 
 # %% [markdown]
@@ -459,7 +456,7 @@ def check_from_flax(from_flax):
     assert torch.equal(found, weight)
 
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 def from_flax(kernel):
     return kernel.flatten(0, 1).T
 
@@ -488,7 +485,7 @@ def check_query_matrix(query_matrix):
         assert torch.allclose(scores.softmax(dim=-1), weights[0, k], atol=1e-6)
 
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 def query_matrix(in_proj_weight, heads, k):
     queries = in_proj_weight.chunk(3)[0]
     return queries.chunk(heads)[k]

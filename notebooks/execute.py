@@ -1,16 +1,14 @@
 """Executes chapters from top to bottom and stores what they print and draw.
 
-`python notebooks/execute.py [NAME ...] [--preset PRESET] [--out FOLDER | --record NAME]` runs the
-chapters of these names or numbers, or all of them, and writes each NAME.ipynb: whole, or not at all.
-A cell that fails leaves the old one in place.
+`python -m notebooks [NAME ...] [--preset PRESET] [--out FOLDER | --record [NAME]]` runs the chapters
+of these names or numbers, or all of them, and writes each NAME.ipynb: whole, or not at all. A cell
+that fails leaves the old one in place.
 """
 
 import argparse
-import hashlib
 import os
 import sys
 import time
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +18,12 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbformat import NotebookNode
 
-from vitlit import files, records
+from notebooks.pairs import PairError, refuse_edited, tidy
+from vitlit import files, presets, records
 
 HERE = Path(__file__).resolve().parent
-METADATA = {
-    "jupytext": {"formats": "ipynb,py:percent"},
-    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-    "language_info": {"name": "python"},
-}
+# The chapter that trains, and so the one whose run can be kept.
+TRAINING = "06_cifar10"
 
 
 class Client(NotebookClient):
@@ -86,20 +82,6 @@ def run(notebook: NotebookNode, name: str) -> None:
         raise ChapterError(f"{name}, cell {cell + 1}: {error}") from error
 
 
-def tidy(notebook: NotebookNode) -> NotebookNode:
-    """The notebook without what differs from run to run though nothing has changed."""
-    notebook.metadata = nbformat.from_dict(METADATA)
-    notebook.nbformat, notebook.nbformat_minor = 4, 5
-    seen: Counter[str] = Counter()
-    for cell in notebook.cells:
-        text = f"{cell.cell_type} {cell.source}"
-        seen[text] += 1
-        cell.id = hashlib.sha256(f"{text} {seen[text]}".encode()).hexdigest()[:12]
-        for name in ("execution", "lines_to_next_cell"):
-            cell.metadata.pop(name, None)
-    return notebook
-
-
 def executed(source: Path) -> NotebookNode:
     """A chapter's source with the outputs of its cells. Raises ChapterError."""
     notebook = jupytext.read(source)
@@ -113,9 +95,17 @@ def write(notebook: NotebookNode, path: Path) -> None:
     files.write(path, f"{nbformat.writes(notebook)}\n".encode())
 
 
+def alone(notebook: NotebookNode) -> NotebookNode:
+    """The same for a place where its source does not lie: JupyterLab writes none beside it."""
+    del notebook.metadata["jupytext"]
+    return notebook
+
+
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; 1 if a chapter failed."""
-    parser = argparse.ArgumentParser(description="Execute chapters from top to bottom.")
+    """Run the command; 1 if a chapter failed, 130 if it was stopped."""
+    parser = argparse.ArgumentParser(
+        prog="python -m notebooks", description="Execute chapters from top to bottom."
+    )
     parser.add_argument(
         "names", nargs="*", metavar="NAME", help="such as 01_patches, or 1; default: all"
     )
@@ -124,35 +114,95 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--record",
         metavar="NAME",
-        help="keep chapter 6's run, and what is executed, in my-runs/NAME",
+        help="keep chapter 6's run, and what is executed, in my-runs/NAME; '' means a name made of "
+        "preset and pictures",
     )
     given = parser.parse_args(arguments)
-    try:
-        paths = sources(given.names)
-    except ValueError as error:
-        parser.error(str(error))
     if given.preset:
         os.environ["VITLIT_PRESET"] = given.preset
-    if given.record is not None:
-        name = given.record or records.new_name(os.environ.get("VITLIT_PRESET", "quick"))
-        given.out = records.mine() / name
-        os.environ["VITLIT_OUT"] = str(given.out)
+    # A kernel runs in notebooks/, but a path means what it means where the command was typed.
+    if (place := os.environ.get("VITLIT_DATA")) and Path(place).expanduser().exists():
+        os.environ["VITLIT_DATA"] = str(Path(place).expanduser().absolute())
+    try:
+        paths = sources(given.names)
+        preset = os.environ.get("VITLIT_PRESET", "quick")
+        presets.preset(preset)
+        if given.record is not None:
+            given.out = record_of(given.record, preset)
+            os.environ["VITLIT_OUT"] = str(given.out)
+        elif given.out is None:
+            for path in paths:
+                refuse_edited(path)
+    except (ValueError, FileExistsError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    try:
+        return execute_all(paths, given.out or HERE, record=given.record is not None)
+    except KeyboardInterrupt:
+        print(f"\nstopped; {kept(given.out if given.record is not None else None, preset)}",
+              file=sys.stderr)  # fmt: skip
+        return 130
+
+
+def execute_all(paths: list[Path], folder: Path, *, record: bool) -> int:
+    """Execute chapters and write them to a folder, that of a record maybe; 1 if one failed."""
     failed = []
     for path in paths:
         start = time.perf_counter()
         print(f"{path.stem} …", flush=True)
-        target = (given.out or HERE) / f"{path.stem}.ipynb"
+        target = folder / f"{path.stem}.ipynb"
         try:
-            write(executed(path), target)
+            notebook = executed(path)
+            write(alone(notebook) if record else notebook, target)
         except (ChapterError, OSError) as error:
             print(f"\n{error}\n{target.name} is left as it was", file=sys.stderr)
             failed.append(path.stem)
         else:
             print(f"{path.stem} done in {time.perf_counter() - start:.0f} s → {target}", flush=True)
+            if record:
+                print(found_in(folder))
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)
     return bool(failed)
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def record_of(name: str, preset: str) -> Path:
+    """The folder of the run that chapter 6 is to make or to finish.
+
+    Without a name, the first of preset and pictures, counted up, that holds no executed chapter.
+    Raises FileExistsError if the folder of that name does.
+    """
+
+    def whole(folder: Path) -> bool:
+        return (folder / f"{TRAINING}.ipynb").exists()
+
+    if not name:
+        pictures = Path(os.environ.get("VITLIT_DATA", "")).name.partition(".")[0]
+        return records.unused("-".join(filter(None, [preset, pictures])), whole)
+    folder = records.mine() / name
+    if whole(folder):
+        raise FileExistsError(
+            f"{folder} holds a finished run; give another NAME, or look at it: make lab NAME={name}"
+        )
+    return folder
+
+
+def found_in(folder: Path) -> str:
+    """What a run reached, and where to look at it."""
+    summary = records.read(folder).summary
+    accuracy, tested = summary["test_accuracy"], f"{summary['tested']:,} {summary['tested_on']}"
+    look = f"make lab NAME={folder.name}" if folder.parent == records.mine() else str(folder)
+    return f"accuracy {accuracy:.2%} on {tested} of {summary['data_title']}\nlook at it: {look}"
+
+
+def kept(folder: Path | None, preset: str) -> str:
+    """What is left of chapters that were stopped, and the command that goes on."""
+    if folder is None:
+        return "chapters that were done are stored, the others are as they were; repeat the command"
+    if records.is_finished(folder):
+        state = "the run is finished, and its notebook is not"
+    elif (folder / "training.pt").exists():
+        state = f"the epochs that were done are in {folder}"
+    else:
+        state = "no epoch was done"
+    return f"{state}; to go on: make cifar10 PRESET={preset} NAME={folder.name}"

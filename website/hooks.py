@@ -20,7 +20,7 @@ from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-from website import ROOT, equations, pictures, results, throughput
+from website import ROOT, downloads, equations, pictures, results, throughput
 from website.notebooks import WATCHING, notebooks_of
 from website.translation.catalogs import Edition
 from website.translation.sources import translate_settings
@@ -47,6 +47,8 @@ def chapters_of(notebooks: list[Path], config: MkDocsConfig) -> list[dict[str, A
             "notebook": notebook,
             "source": f"{CHAPTERS}/{notebook.name}",
             "number": int(notebook.stem.partition("_")[0]),
+            "colab": downloads.colab(config, notebook.stem),
+            "shown": downloads.source(config, notebook.stem),
             **config.extra["chapters"][notebook.stem],
         }
         for notebook in notebooks
@@ -59,8 +61,9 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     edition = config.extra["edition"] = Edition(config.theme["language"])
     translate_settings(config, config.mdx_configs["toc"], edition.word)
     notebooks = notebooks_of(edition, config.extra["words"]["untranslated"])
-    if os.environ.get(WATCHING):  # one edition is served: a link to another would lead nowhere
-        config.extra["languages"] = {}
+    config.extra["archive"] = downloads.Place.of(config).archive
+    if os.environ.get(WATCHING):  # one edition is served: a link out of it would lead nowhere
+        config.extra |= {"languages": {}, "archive": ""}
     # Both would need the address that the site will have one day.
     config.theme.static_templates -= UNUSED_TEMPLATES
     chapters = config.extra["existing_chapters"] = chapters_of(notebooks, config)
@@ -171,3 +174,12 @@ def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
         'data-md-component="search" role="dialog"',
         f'data-md-component="search" role="dialog" aria-label="{config.extra["words"]["search"]}"',
     )
+
+
+def on_post_build(config: MkDocsConfig) -> None:
+    """Put each chapter beside its page, as it is downloaded."""
+    place = downloads.Place.of(config)
+    for chapter in config.extra["existing_chapters"]:
+        notebook = chapter["notebook"]
+        target = Path(config.site_dir, CHAPTERS, notebook.stem, notebook.name)
+        target.write_text(downloads.single(notebook, place), encoding="utf-8")

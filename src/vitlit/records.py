@@ -9,10 +9,11 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from importlib import metadata
 from io import BytesIO, StringIO
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,11 @@ class Run:
     def is_study(self) -> bool:
         """Whether the run answers a question, such as what an ingredient is worth."""
         return self.summary["preset"].startswith(STUDIES)
+
+    def says(self, settings: dict[str, Any]) -> bool:
+        """Whether these fields of the recipe and of the data are the run's."""
+        said = self.data | self.config
+        return all(name in said and said[name] == value for name, value in settings.items())
 
     @property
     def weights(self) -> Path | None:
@@ -91,8 +97,13 @@ def refuse_finished(folder: Path) -> None:
 
 
 def book() -> Path:
-    """The folder of the book's own records, those that chapters and pages show."""
-    return Path(__file__).resolve().parents[2] / "runs"
+    """The folder of the book's own records, those that chapters and pages show.
+
+    In an installed wheel they are part of the package.
+    """
+    here = Path(__file__).resolve()
+    installed = here.parent / "runs"
+    return installed if installed.is_dir() else here.parents[2] / "runs"
 
 
 def mine() -> Path:
@@ -106,9 +117,13 @@ def mine() -> Path:
     return ((root if inside else here) / chosen).resolve()
 
 
-def new_name(preset: str) -> str:
-    """A record's name for who gives none: preset and time."""
-    return f"{preset}-{datetime.now():%Y%m%d-%H%M%S}"
+def unused(name: str, is_whole: Callable[[Path], bool] = is_finished) -> Path:
+    """The folder of a new run for who gives no name: `name`, or else `name-2` and so on.
+
+    The first that holds no whole run. So a command that was cut off goes on when it is repeated.
+    """
+    names = (mine() / (name if n == 1 else f"{name}-{n}") for n in count(1))
+    return next(folder for folder in names if not is_whole(folder))
 
 
 def find(folder: str | Path | None = None) -> list[Run]:

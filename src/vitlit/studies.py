@@ -3,10 +3,12 @@
 Needs no torch, as `records` does not.
 """
 
+import json
 import math
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from vitlit.records import Run
@@ -24,6 +26,12 @@ def final(runs: Iterable[Run]) -> list[Run]:
         for run in runs
         if run.summary["data"] in DATA and run.summary["tested_on"] == "test images"
     ]
+
+
+def others() -> list[dict[str, Any]]:
+    """Other people's figures, each with what it measures, its unit and its source."""
+    file = Path(__file__).parent / "assets" / "others.json"
+    return json.loads(file.read_text(encoding="utf-8"))
 
 
 def by_preset(runs: Iterable[Run]) -> list[list[Run]]:

@@ -1,4 +1,4 @@
-"""notebooks/execute.py on chapters of a few lines, in real kernels."""
+"""`python -m notebooks` on chapters of a few lines, in real kernels."""
 
 import json
 import os
@@ -6,7 +6,7 @@ import os
 import nbformat
 import pytest
 
-from notebooks import execute
+from notebooks import execute, pairs
 
 GOOD = """# %% [markdown]
 # # 7 · Good
@@ -58,7 +58,7 @@ def test_a_chapter_is_executed_and_stored_with_nothing_that_changes_by_itself(fo
     assert [output.text for output in code[0].outputs] == ["smoke chapters\n"]
     assert code[1].outputs[0].data == {"text/plain": "2"}
     assert [dict(cell.metadata) for cell in code] == [{}, {}, {}, {"tags": ["exercise"]}]
-    assert notebook.metadata == execute.METADATA
+    assert {**notebook.metadata, "vitlit": {}} == {**pairs.METADATA, "vitlit": {}}
     assert len({cell.id for cell in notebook.cells}) == 5
 
     first = file.read_bytes()
@@ -102,9 +102,9 @@ def test_a_chapter_that_does_not_exist_is_refused(folder, capsys):
 
 def test_ids_stay_when_a_cell_comes_before():
     cells = [nbformat.v4.new_code_cell(text) for text in ("a", "b", "a")]
-    before = [cell.id for cell in execute.tidy(nbformat.v4.new_notebook(cells=cells)).cells]
+    before = [cell.id for cell in pairs.tidy(nbformat.v4.new_notebook(cells=cells)).cells]
     cells.insert(0, nbformat.v4.new_markdown_cell("new"))
-    after = execute.tidy(nbformat.v4.new_notebook(cells=cells))
+    after = pairs.tidy(nbformat.v4.new_notebook(cells=cells))
     assert [cell.id for cell in after.cells][1:] == before
     json.dumps(after)
 

@@ -4,7 +4,7 @@ import json
 import re
 from pathlib import Path
 
-OTHERS = Path(__file__).resolve().parents[2] / "docs" / "data" / "others.json"
+OTHERS = Path(__file__).resolve().parents[2] / "src/vitlit/assets/others.json"
 
 PERCENT = r"(?<![\w.])(\d{1,3}(?:\.\d+)?)\$?\s*(?:\\[,; ]?\s*)*(?:\\?%|percent\b|per ?cent\b)"
 FRACTION = r"(?<![\w.])(0?\.[1-9]\d+)(?!\w)"
@@ -14,7 +14,7 @@ ABOUT_ACCURACY = re.compile(
     r"|test (?:set|image|picture)|(?:gets?|got|is|are|of them|images|pictures) (?:right|wrong)\b",
     re.I,
 )
-CITES = re.compile(r"\]\([^)]*(?:bibliography\.md#|data/others\.json)[^)]*\)")
+CITES = re.compile(r"\]\([^)]*(?:bibliography\.md#|assets/others\.json)[^)]*\)")
 NOT_PROSE = re.compile(r"```.*?```|\{\{.*?\}\}|\{%.*?%\}", re.S)
 NEAR = 120  # characters on either side that say what a number is about
 

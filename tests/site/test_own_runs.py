@@ -83,6 +83,6 @@ def test_the_results_page_is_unchanged(book, site, tmp_path):
 @pytest.mark.book
 @pytest.mark.parametrize("chapter", ["08_inside", "09_pretrained"])
 def test_a_chapter_that_reads_records_executes(book, tmp_path, chapter):
-    execute = (sys.executable, book.root / "notebooks" / "execute.py")
+    execute = (sys.executable, "-m", "notebooks")
     book.run(*execute, chapter, "--out", tmp_path, VITLIT_DATA=str(book.images))
     assert (tmp_path / f"{chapter}.ipynb").exists()

@@ -1,0 +1,42 @@
+"""Opens the chapters in JupyterLab: `python -m notebooks.lab [NAME]`; a run's NAME opens its own."""
+
+import os
+import sys
+from pathlib import Path
+
+from notebooks.execute import HERE, TRAINING, sources
+from notebooks.pairs import PairError, refuse_edited
+from vitlit import records
+
+ROOT = HERE.parent
+
+
+def main(names: list[str]) -> None:
+    """Turn into JupyterLab; says before which chapters it will refuse to open, and why."""
+    page = HERE / "01_patches.ipynb"
+    if name := "".join(names):
+        page = records.mine() / name / f"{TRAINING}.ipynb"
+        if not page.exists():
+            there = [path.parent.name for path in records.mine().glob(f"*/{page.name}")]
+            sys.exit(f"error: no {page}; executed runs are: {', '.join(there) or 'none yet'}")
+    for source in sources([]):
+        try:
+            refuse_edited(source)
+        except PairError as error:
+            print(f"vitlit: {error}", file=sys.stderr)
+    # A kernel runs beside its notebook, but a path means what it means where it was typed.
+    if (place := os.environ.get("VITLIT_DATA")) and Path(place).expanduser().exists():
+        os.environ["VITLIT_DATA"] = str(Path(place).expanduser().absolute())
+    inside = page.is_relative_to(ROOT)
+    command = [
+        *(sys.executable, "-m", "jupyter", "lab"),
+        "--Application.log_level=WARN",
+        f"--config={HERE / 'jupyter_server_config.py'}",
+        f"--ServerApp.root_dir={ROOT if inside else page.parent}",
+        f"--LabApp.default_url=/lab/tree/{page.relative_to(ROOT) if inside else page.name}",
+    ]
+    os.execv(sys.executable, command)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
