@@ -7,6 +7,7 @@ that fails leaves the old one in place.
 
 import argparse
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -18,12 +19,11 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbformat import NotebookNode
 
-from notebooks.pairs import PairError, refuse_edited, tidy
+from notebooks.pairs import refuse_edited, tidy
 from vitlit import files, presets, records
 
 HERE = Path(__file__).resolve().parent
-# The chapter that trains, and so the one whose run can be kept.
-TRAINING = "06_cifar10"
+TRAINING = "06_cifar10"  # the chapter that trains
 
 
 class Client(NotebookClient):
@@ -77,8 +77,13 @@ def run(notebook: NotebookNode, name: str) -> None:
 
     client.on_cell_start = note
     try:
-        client.execute()
-    except (CellExecutionError, DeadKernelError) as error:
+        client.execute(stderr=subprocess.DEVNULL)  # what cells write there comes as messages
+    except Exception as error:
+        # nbclient takes Ctrl-C itself and ends the kernel; what then goes wrong is no failure.
+        if getattr(client, "_async_cleanup_kernel_future", None) is not None:
+            raise KeyboardInterrupt from None
+        if not isinstance(error, CellExecutionError | DeadKernelError):
+            raise
         raise ChapterError(f"{name}, cell {cell + 1}: {error}") from error
 
 
@@ -126,9 +131,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         paths = sources(given.names)
         preset = os.environ.get("VITLIT_PRESET", "quick")
-        presets.preset(preset)
+        if given.preset or TRAINING in [path.stem for path in paths]:
+            presets.preset(preset)
         if given.record is not None:
-            given.out = record_of(given.record, preset)
+            given.out = record_of(given.record, preset, [path.stem for path in paths])
             os.environ["VITLIT_OUT"] = str(given.out)
         elif given.out is None:
             for path in paths:
@@ -159,22 +165,22 @@ def execute_all(paths: list[Path], folder: Path, *, record: bool) -> int:
             failed.append(path.stem)
         else:
             print(f"{path.stem} done in {time.perf_counter() - start:.0f} s → {target}", flush=True)
-            if record:
+            if record and records.is_finished(folder):
                 print(found_in(folder))
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)
     return bool(failed)
 
 
-def record_of(name: str, preset: str) -> Path:
-    """The folder of the run that chapter 6 is to make or to finish.
+def record_of(name: str, preset: str, chapters: list[str]) -> Path:
+    """The folder of the run that the chapters are to make or to finish.
 
-    Without a name, the first of preset and pictures, counted up, that holds no executed chapter.
-    Raises FileExistsError if the folder of that name does.
+    Without a name, the first of preset and pictures, counted up, that lacks an executed chapter.
+    Raises FileExistsError if the folder of that name has them all.
     """
 
     def whole(folder: Path) -> bool:
-        return (folder / f"{TRAINING}.ipynb").exists()
+        return all((folder / f"{chapter}.ipynb").exists() for chapter in chapters)
 
     if not name:
         pictures = Path(os.environ.get("VITLIT_DATA", "")).name.partition(".")[0]

@@ -7,4 +7,4 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from notebooks.pairs import before_saving
 
-c.FileContentsManager.pre_save_hook = before_saving  # noqa: F821: Jupyter defines c
+c.FileContentsManager.pre_save_hook = before_saving  # Jupyter defines c

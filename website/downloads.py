@@ -17,7 +17,7 @@ import nbformat
 from mkdocs.config.defaults import MkDocsConfig
 from nbformat import NotebookNode
 
-from website import LANGUAGES, ROOT, wheel
+from website import ROOT, wheel
 from website.notebooks import notebooks_of
 from website.translation.catalogs import Edition
 
@@ -87,7 +87,9 @@ def _linked(text: str, place: Place, anchors: dict[str, str], alone: bool) -> st
             return f"[{words}]({where if alone and place.address else page})"
         if page.startswith("../docs/"):
             where = page.removeprefix("../docs/").removesuffix(".md")
-            return f"[{words}]({place.address}{place.language}/{where}/)" if place.address else words
+            return (
+                f"[{words}]({place.address}{place.language}/{where}/)" if place.address else words
+            )
         return match[0]
 
     text = re.sub(r"^(#+ .+?) \{#[\w-]+\}$", r"\1", text, flags=re.M)
@@ -141,7 +143,9 @@ def guarded(code: str, conditions: dict[str, str]) -> str:
 
 def _roots(node: ast.Import | ast.ImportFrom) -> set[str]:
     """The packages that an import names."""
-    names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names]
+    names = (
+        [node.module or ""] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names]
+    )
     return {name.partition(".")[0] for name in names}
 
 

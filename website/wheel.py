@@ -22,7 +22,9 @@ LEFT_OUT = ("training.pt", "training.lock", "*.ipynb", ".*", "__pycache__")
 
 def version(root: Path = ROOT) -> str:
     """The module's version."""
-    return tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    return tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"][
+        "version"
+    ]
 
 
 def name(root: Path = ROOT) -> str:

@@ -66,10 +66,10 @@ def train(
     """
     out = Path(out)
     if reuse and records.is_finished(out):
-        done = records.read(out)
+        finished = records.read(out)
         wanted = json.loads(json.dumps(asdict(recipe) | {"checksum": data.checksum}))
-        if done.says(wanted):
-            return done
+        if finished.says(wanted):
+            return finished
     with processes.joined(device) as device:
         sets = split(recipe, data)
         batch, per_epoch = batch_of(recipe, len(sets.images)), steps_of(recipe, len(sets.images))

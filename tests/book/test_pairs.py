@@ -145,7 +145,7 @@ def test_an_edit_in_one_half_is_refused_until_the_command_brings_it_over(lab, ch
 @pytest.mark.parametrize("change", ["text", "kind", "tags", "order", "removed"])
 def test_every_change_of_a_notebook_is_noticed(tmp_path, change):
     source = tmp_path / "01_one.py"
-    source.write_text("# %% [markdown]\n# # 1\n\n# %% tags=[\"figure\"]\n1 + 1\n\n# %%\n1 + 1\n")
+    source.write_text('# %% [markdown]\n# # 1\n\n# %% tags=["figure"]\n1 + 1\n\n# %%\n1 + 1\n')
     notebook = pairs.tidy(pairs.jupytext.read(source))
     path = source.with_suffix(".ipynb")
     nbformat.write(notebook, path)

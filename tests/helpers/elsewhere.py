@@ -1,8 +1,8 @@
 """Runs the archive's chapters where nothing of the book is: an empty folder, a bare environment.
 
-`python tests/helpers/elsewhere.py ARCHIVE ... [--only NAME ...] [--strict]` executes every chapter of
-each archive, prints a line for each and fails if one did. The environment has JupyterLab, torch and
-torchvision and what they need, of the versions that are installed here; and the small packages
+`python tests/helpers/elsewhere.py ARCHIVE ... [--only NAME ...] [--strict]` executes every chapter
+of each archive, prints a line for each and fails if one did. The environment has JupyterLab, torch
+and torchvision and what they need, of the versions that are installed here; and the small packages
 that the module needs. With --strict it lacks those too, and their files lie beside the notebooks.
 """
 
@@ -71,11 +71,15 @@ def bare(folder: Path, names: list[str]) -> Path:
 
 def run(python: Path, notebook: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     """Execute a chapter in its folder, and leave it there executed."""
-    kept = {n: v for n, v in os.environ.items() if not n.startswith(("VITLIT_", "PYTHON", "JUPYTER"))}
+    kept = {
+        n: v for n, v in os.environ.items() if not n.startswith(("VITLIT_", "PYTHON", "JUPYTER"))
+    }
     pip = {"PIP_INDEX_URL": NOWHERE, "PIP_RETRIES": "0", "PIP_CONFIG_FILE": os.devnull}
+    nbconvert = [python, "-m", "nbconvert", "--to", "notebook", "--execute", "--inplace"]
+    environment = kept | pip | variables
     return subprocess.run(
-        [python, "-m", "nbconvert", "--to", "notebook", "--execute", "--inplace", notebook.name],
-        cwd=notebook.parent, env=kept | pip | variables, capture_output=True, text=True, check=False,
+        [*nbconvert, notebook.name],
+        cwd=notebook.parent, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
 
 
@@ -105,7 +109,9 @@ def main() -> int:
                     said = "" if done.returncode == 0 else done.stderr[-2000:]
                     failed += bool(said)
                     seconds = time.perf_counter() - start
-                    print(f"{archive.stem} {notebook.stem} {seconds:.0f} s {said or 'ok'}", flush=True)
+                    print(
+                        f"{archive.stem} {notebook.stem} {seconds:.0f} s {said or 'ok'}", flush=True
+                    )
     return bool(failed)
 
 
