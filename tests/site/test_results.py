@@ -42,9 +42,7 @@ def write(
         | other.get("config", {}),
         environment=environment | {"versions": {"torch": "2"}},
         data={},
-        summary=summary
-        | {k: v for k, v in other.items() if k in summary}
-        | other.get("about", {}),
+        summary=summary | {k: v for k, v in other.items() if k in summary} | other.get("about", {}),
         rows=[
             {"epoch": k, "train_loss": 2.0, "test_accuracy": accuracy, "seconds": 300.0 * k}
             for k in (1, 2)
@@ -112,9 +110,7 @@ def test_a_preset_is_the_mean_of_its_seeds(many: Path) -> None:
     assert (shown["labml"]["another"], shown["labml"]["epochs"]) == (True, "0.2")
 
 
-def test_neither_another_project_nor_a_study_comes_first(
-    many: Path
-) -> None:
+def test_neither_another_project_nor_a_study_comes_first(many: Path) -> None:
     assert context(many)[0]["headline"]["name"] == "cpu-long-seed0"
 
 
@@ -125,9 +121,7 @@ def test_the_headline_is_a_first_seed(tmp_path: Path) -> None:
     assert context(tmp_path)[0]["headline"]["name"] == "gpu-seed0"
 
 
-def test_a_difference_within_the_spread_is_called_unmeasurable(
-    many: Path
-) -> None:
+def test_a_difference_within_the_spread_is_called_unmeasurable(many: Path) -> None:
     worse, nothing = context(many)[0]["effects"]
     assert (worse["variant"], nothing["variant"]) == ("positions=none", "warmup=0")
     assert worse["difference"].startswith("−10.0 ± ")
@@ -136,9 +130,7 @@ def test_a_difference_within_the_spread_is_called_unmeasurable(
     assert nothing["difference"].startswith("+0.5 ± 1.5")
 
 
-def test_different_models_of_one_preset_are_not_averaged(
-    tmp_path: Path
-) -> None:
+def test_different_models_of_one_preset_are_not_averaged(tmp_path: Path) -> None:
     write(tmp_path, "cpu", 0.70, 0)
     write(tmp_path, "cpu", 0.80, 1, parameters=2000)
     assert [p["mean"] for p in context(tmp_path)[0]["presets"]] == ["80.0 %", "70.0 %"]
@@ -171,9 +163,7 @@ def test_the_page_tells_every_command_and_verdict(many: Path) -> None:
     assert [name for name in headings if name in order] == order
 
 
-def test_a_tuned_model_is_shown_with_its_start_and_its_tokens(
-    many: Path
-) -> None:
+def test_a_tuned_model_is_shown_with_its_start_and_its_tokens(many: Path) -> None:
     values, _ = context(many)
     shown = [(p["preset"], p["mean"], p["size"], p["tokens"]) for p in values["tuned"]]
     assert shown == [
@@ -183,9 +173,7 @@ def test_a_tuned_model_is_shown_with_its_start_and_its_tokens(
     assert {p["start"] for p in values["tuned"]} == {"cpu-seed0"}
 
 
-def test_accuracy_by_images_has_a_row_a_number_and_a_column_a_model(
-    many: Path
-) -> None:
+def test_accuracy_by_images_has_a_row_a_number_and_a_column_a_model(many: Path) -> None:
     scaling = context(many)[0]["scaling"]
     assert scaling["models"] == ["vit", "resnet"]
     assert scaling["rows"] == [
@@ -206,9 +194,7 @@ def test_one_run_is_enough(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("preset", ["labml", "ablation"])
-def test_without_a_headline_the_page_still_stands(
-    tmp_path: Path, preset: str
-) -> None:
+def test_without_a_headline_the_page_still_stands(tmp_path: Path, preset: str) -> None:
     write(tmp_path, preset, 0.5)
     if preset == "ablation":
         write(tmp_path, preset, 0.4, variant="positions=none")
