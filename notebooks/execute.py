@@ -152,6 +152,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def execute_all(paths: list[Path], folder: Path, *, record: bool) -> int:
     """Execute chapters and write them to a folder, that of a record maybe; 1 if one failed."""
+    files.sweep(folder)
     failed = []
     for path in paths:
         start = time.perf_counter()

@@ -1,6 +1,8 @@
 """vitlit.files: whole or not at all."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -80,3 +82,23 @@ def test_a_folder_that_holds_something_is_not_replaced(tmp_path):
     ):
         new.mkdir()
     assert names(tmp_path) == ["full", "full/file"]
+
+
+KILLED = """
+import os, sys
+from vitlit import files
+with files.whole(sys.argv[1]) as new:
+    new.write_bytes(b"half")
+    os._exit(9)
+"""
+
+
+def test_what_a_killed_writer_left_is_swept_away_and_nothing_else(tmp_path):
+    subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "one")], check=False)
+    (tmp_path / ".hidden").mkdir()
+    [left] = set(os.listdir(tmp_path)) - {".hidden"}
+    files.sweep(tmp_path, older_than=60.0)
+    assert (tmp_path / left).exists()
+    files.sweep(tmp_path)
+    assert os.listdir(tmp_path) == [".hidden"]
+    files.sweep(tmp_path / "nowhere")

@@ -1,10 +1,14 @@
 """Files and folders that appear whole or not at all."""
 
 import os
+import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+UNFINISHED = ".unfinished"  # how the name of a place ends in which something is being made
 
 
 @contextmanager
@@ -19,7 +23,7 @@ def whole(path: str | Path) -> Iterator[Path]:
     beside = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside = tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent)
+        beside = tempfile.TemporaryDirectory(UNFINISHED, f".{path.name}.", path.parent)
         new = Path(beside.name, path.name)
         yield new
         if new.is_file():
@@ -44,3 +48,10 @@ def write(path: str | Path, content: bytes) -> None:
     """Write a file, whole or not at all. Raises OSError as `whole` does."""
     with whole(path) as new:
         new.write_bytes(content)
+
+
+def sweep(folder: str | Path, older_than: float = 0.0) -> None:
+    """Remove what writers left in a folder that were killed, if it is that many seconds old."""
+    for place in Path(folder).glob(f".*{UNFINISHED}"):
+        if time.time() - place.stat().st_mtime >= older_than:
+            shutil.rmtree(place, ignore_errors=True)

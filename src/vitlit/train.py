@@ -20,7 +20,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from vitlit import augment, processes, records
+from vitlit import augment, files, processes, records
 from vitlit.ablations import post_norm_, shuffle_patches_
 from vitlit.augment import crop_and_flip, distort, draw, erase, mix
 from vitlit.checkpoint import Checkpoint, Row, Stateful
@@ -81,6 +81,7 @@ def train(
         run = Checkpoint(out, asdict(recipe) | {"data": data.checksum}, learner.parts())
         run.positions.append(positions_of(tested))
         run.resume()
+        files.sweep(out)
 
         labels = F.one_hot(sets.labels, len(data.classes)).float() if recipe.mix else sets.labels
         done, first = len(run.rows), processes.rank() == 0
