@@ -488,6 +488,8 @@ def main() -> None:
         run(sys.argv[1:])
     except (ValueError, OSError) as error:
         raise SystemExit(f"error: {error}") from None
+    except KeyboardInterrupt:
+        raise SystemExit("\nstopped; nothing was written, the same command begins anew") from None
 
 
 if __name__ == "__main__":

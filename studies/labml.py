@@ -162,6 +162,8 @@ def main() -> None:
         summary = run(sys.argv[1:]).summary
     except (ValueError, OSError) as error:
         raise SystemExit(f"error: {error}") from None
+    except KeyboardInterrupt:
+        raise SystemExit("\nstopped; nothing was written, the same command begins anew") from None
     minutes = summary["train_seconds"] / 60
     print(
         f"{summary['test_accuracy']:.2%} of {summary['tested']:,} {summary['tested_on']} after "

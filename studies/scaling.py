@@ -20,6 +20,7 @@ import argparse
 import functools
 import itertools
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -228,6 +229,12 @@ def run(job: Job) -> str:
     return line
 
 
+def prepare(threads: int) -> None:
+    """Set a worker up: its share of the cores, and Ctrl-C ends it without a word."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    torch.set_num_threads(threads)
+
+
 def main() -> None:
     """Run the command; bad input ends with one line that says what was wrong."""
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
@@ -254,14 +261,15 @@ def main() -> None:
     there = records.mine()
     todo = [job for job in jobs if job.holdout or not records.is_finished(there / job.name)]
     threads = max(1, (os.cpu_count() or 1) // given.jobs)
-    pool = ProcessPoolExecutor(
-        given.jobs, get_context("spawn"), initializer=torch.set_num_threads, initargs=(threads,)
-    )
+    how = {"initializer": prepare, "initargs": (threads,)}
+    pool = ProcessPoolExecutor(given.jobs, get_context("spawn"), **how)  # type: ignore[arg-type]
     try:
         for line in pool.map(run, todo):
             print(line, flush=True)
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("\nstopped; finished runs are kept, and the same command makes the others")
     finally:
         pool.shutdown(cancel_futures=True)
 

@@ -39,6 +39,13 @@ def extract(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> st
             f'width="{width}" height="{round(width * lines / pixels)}">'
         )
 
+    for name in re.findall(r"\]\(attachment:([^)\s]+)", markdown):
+        log.warning(
+            "%s: the picture %s is attached to a cell, and the chapter's source keeps none; put it "
+            "into docs/assets/images/",
+            page.file.src_uri,
+            name,
+        )
     return DATA_URI.sub(put, markdown)
 
 

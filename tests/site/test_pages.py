@@ -4,10 +4,13 @@ import json
 import re
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import unquote, urlsplit
 
 import pytest
 from bs4 import BeautifulSoup
+
+from website import pictures
 
 ROOT = Path(__file__).absolute().parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
@@ -157,3 +160,9 @@ class TestChapter:
         for cell in cells(notebook, "code"):
             longest = max(cell["source"].splitlines(), key=len).strip()
             assert longest not in text
+
+
+def test_an_attached_picture_is_named(caplog):
+    page = SimpleNamespace(file=SimpleNamespace(src_uri="chapters/01_one.ipynb"))
+    pictures.extract("![a cat](attachment:cat.png)", page, None, None)
+    assert "the picture cat.png is attached to a cell" in caplog.text
