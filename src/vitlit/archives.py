@@ -71,7 +71,7 @@ def opened(source: Path, listing: Sequence[Entry] | None = None) -> Iterator[Ite
             yield walk(source) if listing is None else listing
         elif not source.is_file():
             raise DataError(f"{source.name} is neither a folder nor a regular file; give {FORMS}")
-        elif source.open("rb").read(4) in (b"PK\x03\x04", b"PK\x05\x06"):
+        elif _start(source) in (b"PK\x03\x04", b"PK\x05\x06"):
             with zipfile.ZipFile(source) as archive:
                 yield _members(archive, source)
         else:
@@ -123,6 +123,11 @@ def walk(folder: Path) -> list[Entry]:
                     found.append(Entry(name, odd="is a device or a pipe, no regular file"))
         _refuse_many(len(found), folder)
     return sorted(found, key=lambda entry: entry.name)
+
+
+def _start(file: Path) -> bytes:
+    with file.open("rb") as stream:
+        return stream.read(4)
 
 
 def _open(path: str) -> Stream:

@@ -87,7 +87,9 @@ def decode(
     """
     with _any_size(), _opened(file, name) as opened:
         turned, kind = _orientation(opened), opened.format
-        size_in_file = opened.size if turned > 4 else opened.size[::-1]
+        width, height = opened.size
+        swapped = turned > 4 and kind != "TIFF"  # whose size Pillow gives as it will be
+        size_in_file = (width, height) if swapped else (height, width)
         if size is None and largest is not None and max(size_in_file) > largest:
             return Picture(None, size_in_file, kind)
         _reduce(opened, name, size)

@@ -6,6 +6,7 @@ Needs no torch.
 import os
 import re
 from collections.abc import Collection
+from itertools import product
 from math import gcd
 
 from vitlit.archives import DataError
@@ -13,7 +14,12 @@ from vitlit.archives import DataError
 SIDES = (8, 1024)  # what a side may be asked to be
 AS_THEY_ARE = 256  # pixels a side up to which images need not be given a size
 PATCHES = (16, 400)  # what an image is cut into unless something else is asked for
-COMMON = (64, 32, 16)  # what is proposed for images of many sizes, the largest that is not larger
+COMMON = (
+    64,
+    32,
+    16,
+    8,
+)  # what is proposed for images of many sizes, the largest that is not larger
 
 Size = tuple[int, int]
 AnySize = int | str | Size | None
@@ -109,12 +115,13 @@ def _fits(size: Size) -> list[int]:
 
 
 def _nearest(size: Size) -> Size:
-    """The nearest size within SIDES that can be cut into patches, as square as this one is."""
+    """The nearest size within SIDES that can be cut into patches; of a square, into 8×8 of them."""
     H, W = (min(max(side, SIDES[0]), SIDES[1]) for side in size)
+    if H == W:
+        return (8 * round(H / 8),) * 2
     near = range(-24, 25)
-    steps = [(i, i) for i in near] if H == W else [(i, j) for i in near for j in near]
-    sizes = sorted(steps, key=lambda step: (abs(step[0]) + abs(step[1]), step))
-    within = ((H + i, W + j) for i, j in sizes)
+    steps = sorted(product(near, near), key=lambda step: (abs(step[0]) + abs(step[1]), step))
+    within = ((H + i, W + j) for i, j in steps)
     usable = (s for s in within if SIDES[0] <= min(s) and max(s) <= SIDES[1] and _fits(s))
     return next(usable, (COMMON[0], COMMON[0]))
 

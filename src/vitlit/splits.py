@@ -119,6 +119,8 @@ class Catalog:
             learn, check = _divided(every, len(within))
             division = f"one in {PART} of each class is tested on, chosen by a hash of its name"
         classes = tuple(sorted(learn))
+        if not classes:
+            raise DataError(f"the images in {source} lie in no class folder; it needs {FORM}")
         if len(classes) < 2:
             raise DataError(
                 f"{source} has images of one class only, {classes[0]!r}; a classifier needs two or "
@@ -210,7 +212,7 @@ def _sides(root: _Folder, source: str) -> tuple[str, str]:
     full = root.full
     loose = [name for name in full if _is_side(name) and not full[name].full]
     if not any(_is_side(name) and full[name].full for name in full):
-        if len(loose) > 1 or loose == list(full):
+        if loose and (len(loose) > 1 or loose == list(full)):
             raise DataError(
                 f"the images in {' and '.join(f'{name}/' for name in sorted(loose))} of {source} "
                 f"lie in no class folders; it needs {FORM}"
