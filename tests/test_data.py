@@ -38,7 +38,7 @@ VITLIT_DATA, VITLIT_CACHE = (os.environ.get(name, "") for name in ("VITLIT_DATA"
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache, no settings of the user's, and no proxy before the local server."""
-    for name in ("VITLIT_DATA", "VITLIT_MIRRORS"):
+    for name in ("VITLIT_DATA", "VITLIT_MIRRORS", "VITLIT_SIZE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("VITLIT_CACHE", str(tmp_path / "cache"))

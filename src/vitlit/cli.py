@@ -98,7 +98,8 @@ def train(
     command += f" --size {written(dataset.size)}" if dataset.size else ""
     if rank == 0:
         console.print(f"{preset} on {dataset.title}, {len(dataset.train_images):,} images → {out}")
-        _remark(dataset)
+        for line in dataset.remarks:
+            console.print(f"images: {line}", highlight=False, markup=False)
     import torch
 
     torch.backends.cuda.matmul.allow_tf32 = True  # what is tested in the end runs on the CPU
@@ -163,7 +164,8 @@ def evaluate(
     classifier = _classifier(weights, device)
     dataset = _images_for(classifier, data, size)
     classifier.check(dataset)
-    _remark(dataset)
+    for line in dataset.remarks:
+        errors.print(f"images: {line}", highlight=False, markup=False)
     result = run_evaluation(classifier, dataset.test_images, dataset.test_labels)
     right, total = int(result.right.sum()), len(result.labels)
     console.print(f"{dataset.title}: {right:,} of {total:,} test images right, {right / total:.2%}")
@@ -306,11 +308,6 @@ def _images_for(classifier: Any, data: str | None, size: str | None) -> Any:
         own = classifier.model.config.image_size
         errors.print(f"images: at the model's own size, --size {written(own)}", highlight=False)
         return load(data, size=own)
-
-
-def _remark(dataset: Any) -> None:
-    for line in dataset.remarks:
-        errors.print(f"images: {line}", highlight=False, markup=False)
 
 
 def _draw_attention(classifier: Any, picture: Any, path: Path) -> None:

@@ -250,7 +250,7 @@ def _where(source: Place) -> str | Path:
     if not path.exists():
         raise DataError(
             f"{'VITLIT_DATA' if source is None else 'source'} is {str(given)!r}, where nothing is; "
-            f"give {FORMS}, or 'official', or 'digits'"
+            "give the path of a folder or archive, or 'official', or 'digits'"
         )
     return path.resolve()
 
