@@ -4,6 +4,7 @@ import io
 import os
 import stat
 import struct
+import sys
 import tarfile
 import zipfile
 import zlib
@@ -49,6 +50,7 @@ def test_an_archive_is_known_by_its_content_not_its_name(photos, tmp_path):
 # Folders
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pipes and devices")
 def test_only_regular_files_are_opened(photos):
     os.mkfifo(photos / "pipe.png")
     (photos / "zeros.png").symlink_to("/dev/zero")
@@ -64,6 +66,7 @@ def test_only_regular_files_are_opened(photos):
     assert entries["linked.png"].open().read() == (photos / "train/cat/0000.png").read_bytes()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pipes and devices")
 def test_a_link_that_leads_round_is_not_followed(photos):
     (photos / "train" / "cat" / "again").symlink_to(photos)
     (photos / "train" / "self").symlink_to(".")
@@ -77,6 +80,7 @@ def test_a_link_that_leads_round_is_not_followed(photos):
     ]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pipes and devices")
 def test_one_folder_may_stand_under_two_names(photos):
     (photos / "train" / "kitten").symlink_to("cat")
     names = [entry.name for entry in walk(photos)]
@@ -112,6 +116,7 @@ def test_names_can_be_printed_and_stored():
     printable(os.fsdecode(b"\xff\xfe")).encode()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pipes and devices")
 def test_neither_folder_nor_file(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(DataError, match="pipe is neither a folder nor a regular file; give a fold"):

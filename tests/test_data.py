@@ -28,7 +28,7 @@ from helpers.archives import (
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from vitlit import cifar10, data, records
+from vitlit import cifar10, data, pictures, records
 from vitlit.data import DataError, Dataset, SizeError, load
 
 # The user's settings, before the fixture below takes them away.
@@ -643,6 +643,7 @@ def test_photographs_in_a_zip_without_a_split(tmp_path):
     assert all(words in table for words in ("1 .csv", "one in 5", "16 train, 4 test", "64, of 8×8"))
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
 def test_names_from_elsewhere_can_be_kept(tmp_path, cache):
     root = image_folder(tmp_path / "pets", classes=("owl [barn]", "cow :horse:"))
     os.rename(root / "train" / "owl [barn]", os.fsencode(root / "train") + b"/caf\xe9\n")
@@ -681,6 +682,17 @@ def test_cache_is_reused_and_follows_the_source(tmp_path, cache, monkeypatch):
     picture(seed=99).save(root / "train" / "cat" / "0003.png")
     assert len(load(root).train_labels) == len(first.train_labels) + 1
     assert files_in(cache) == [kept.name]
+
+
+def test_cache_follows_what_can_be_decoded(tmp_path, monkeypatch):
+    root = image_folder(tmp_path / "pets")
+    (root / "train" / "cat" / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic")
+    heic = {".heic (to read them: pip install pillow-heif)": 1}
+    monkeypatch.setattr(pictures, "find_spec", lambda name: None)
+    assert load(root).skipped == heic
+    monkeypatch.setattr(pictures, "find_spec", lambda name: True)
+    with pytest.raises(DataError, match=r"phone\.heic"):
+        load(root)
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "empty", "text"])

@@ -2,6 +2,7 @@
 
 import io
 import os
+import sys
 import tarfile
 
 import numpy as np
@@ -99,6 +100,7 @@ def test_damage_beside_what_is_used_does_not_matter(tmp_path):
         }  # fmt: skip
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pipes and devices")
 def test_what_is_no_regular_file_is_named(tmp_path):
     root = image_folder(tmp_path / "photos")
     os.mkfifo(root / "train/cat/pipe.png")
@@ -114,6 +116,7 @@ def test_what_is_no_regular_file_is_named(tmp_path):
         assert words in str(caught.value)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pipes and devices")
 def test_a_link_that_leads_round_is_counted(tmp_path):
     root = image_folder(tmp_path / "photos")
     (root / "train" / "cat" / "again").symlink_to(root)

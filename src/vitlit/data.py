@@ -37,7 +37,7 @@ from vitlit.cifar10 import (
 )
 from vitlit.files import whole
 from vitlit.imagefolder import read_images
-from vitlit.pictures import channels_first, open_rgb
+from vitlit.pictures import SUFFIXES, can_read, channels_first, open_rgb
 from vitlit.progress import say
 from vitlit.sizes import AnySize, Size, SizeError, asked, patch_size, written
 from vitlit.splits import listed
@@ -353,11 +353,15 @@ def _listing(folder: Path) -> list[Entry]:
 
 
 def _identity(source: Path, listing: Sequence[Entry] | None) -> str:
-    """Changes whenever a file is added, removed, renamed, resized or written."""
+    """Changes whenever a file is added, removed, renamed, resized or written.
+
+    And when pictures can be decoded here that could not be, or the other way round.
+    """
+    known = [suffix for suffix in SUFFIXES if can_read(suffix)]
     if listing is None:
         about = source.stat()
-        return _sha256(repr([("", about.st_size, about.st_mtime_ns)]))
-    return _sha256(repr([(entry.name, entry.size, entry.changed) for entry in listing]))
+        return _sha256(repr([known, about.st_size, about.st_mtime_ns]))
+    return _sha256(repr([known, *((entry.name, entry.size, entry.changed) for entry in listing)]))
 
 
 def _cached(file: Path, identity: str, decode: Callable[[], Dataset]) -> Dataset:

@@ -58,7 +58,7 @@ class Picture(NamedTuple):
     """What was decoded. `pixels` are None if the picture was only measured."""
 
     pixels: Pixels | None
-    size: Size  # (H, W) in the file, upright
+    size: Size  # (H, W) in the file; upright, if there are pixels
     format: str | None  # of the file, as Pillow names it
 
 
@@ -86,26 +86,23 @@ def decode(
     Raises PictureError if the file is none, too large, or has pixels whose white is not known.
     """
     with _any_size(), _opened(file, name) as opened:
-        turned, kind = _orientation(opened), opened.format
-        width, height = opened.size
-        swapped = turned > 4 and kind != "TIFF"  # whose size Pillow gives as it will be
-        size_in_file = (width, height) if swapped else (height, width)
-        if size is None and largest is not None and max(size_in_file) > largest:
-            return Picture(None, size_in_file, kind)
+        (width, height), kind = opened.size, opened.format
+        if size is None and largest is not None and max(width, height) > largest:
+            return Picture(None, (height, width), kind)
         _reduce(opened, name, size)
         try:
             opened.load()
         except Exception as error:  # Pillow's decoders raise whatever they stumble over
             raise PictureError(name, f"is no readable image ({_reason(error)})") from error
-        if turned != 1 and _orientation(opened) != 1:  # some decoders turn it themselves
+        if (turned := _orientation(opened)) != 1:
             with suppress(Exception):  # other EXIF data may be damaged; the pixels are turned first
                 ImageOps.exif_transpose(opened, in_place=True)
         image = _plain(opened, name)
         image = image.convert(mode) if mode else image
-        if size is not None:
-            height, width = size
-            image = ImageOps.fit(image, (width, height), Image.Resampling.BICUBIC)
-        return Picture(np.array(image), size_in_file, kind)
+        if size is None:
+            return Picture(np.array(image), (image.height, image.width), kind)
+        fitted = ImageOps.fit(image, size[::-1], Image.Resampling.BICUBIC)
+        return Picture(np.array(fitted), (width, height) if turned > 4 else (height, width), kind)
 
 
 def open_rgb(
@@ -188,9 +185,11 @@ def _register_heif(name: str) -> None:
     """Teach Pillow to read HEIC and HEIF, which a phone's pictures often are, whatever named."""
     if "HEIF" in Image.OPEN:
         return
-    if find_spec("pillow_heif") is None:
-        raise PictureError(name, "is a HEIC picture", "pip install pillow-heif, or convert it")
-    import_module("pillow_heif").register_heif_opener()
+    try:
+        import_module("pillow_heif").register_heif_opener()
+    except ImportError as error:
+        remedy = "pip install pillow-heif, or convert it"
+        raise PictureError(name, "is a HEIC picture", remedy) from error
     _formats.cache_clear()
 
 
