@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers.archives import pack_zip
 from helpers.tiny import CLASSES, MODEL, dataset
 from PIL import Image
 from rich.console import Console
@@ -51,7 +52,7 @@ runpy.run_module("vitlit", run_name="__main__", alter_sys=True)
 def vitlit(tmp_path, monkeypatch, capsys):
     """Runs the command in an empty folder; returns its exit code and what it wrote."""
     monkeypatch.chdir(tmp_path)
-    for name in ("VITLIT_DATA", "VITLIT_MIRRORS", "VITLIT_RUNS"):
+    for name in ("VITLIT_DATA", "VITLIT_MIRRORS", "VITLIT_RUNS", "VITLIT_SIZE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(records, "book", lambda: tmp_path / "runs")
     monkeypatch.setenv("VITLIT_CACHE", str(tmp_path / "cache"))
@@ -263,6 +264,63 @@ def test_data_says_what_is_there(vitlit, trained):
     assert "3: ant, bee, cat" in out
 
 
+def test_data_shows_how_a_folder_is_laid_out(vitlit):
+    code, out, _ = vitlit("data", "--help")
+    assert code == 0
+    for line in ("photos/train/cat/1.jpg        photos/cat/1.jpg", "photos/test/dog/4.jpg"):
+        assert f"      {line}\n" in out
+
+
+@pytest.fixture
+def photos(trained, tmp_path):
+    """The images of `trained` in a zip, one of them at another size, in folders of classes only."""
+    root = tmp_path / "photos"
+    for path in sorted((trained[0] / "tiny" / "test").rglob("*.png")):
+        (root / path.parent.name).mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, root / path.parent.name)
+    with Image.open(path) as image:
+        image.resize((40, 30)).save(root / path.parent.name / "large.jpg")
+    (root / "notes.txt").write_text("")
+    return pack_zip(tmp_path / "photos", tmp_path / "photos.zip", "photos")
+
+
+def test_own_pictures_of_any_size_are_trained_on_with_one_command(vitlit, photos, tmp_path):
+    words = ["train", *TINY, "--data", photos, "--name", "own"]
+    code, _, err = vitlit(*words)
+    assert code == 1
+    assert "photos.zip has images of 2 sizes" in err
+    assert "--size 8 (or VITLIT_SIZE=8)" in err
+    code, out, err = vitlit(*words, "--size", "16x24")
+    assert code == 0, err
+    assert "smoke on photos, 19 images → " in out
+    for line in (
+        "images: 25 images cropped and resized to 16×24 (H×W)",
+        "images: 19 to learn from, 6 to test on: one in 5 of each class is tested on",
+        "images: skipped: 1 .txt",
+    ):
+        assert line in out
+    run = records.read(tmp_path / "my-runs" / "own")
+    assert run.data["size"] == [16, 24]
+    assert run.data["skipped"] == {".txt": 1}
+    assert run.data["division"].startswith("one in 5")
+    assert run.config["command"].endswith(" --size 16x24")
+    assert run.config["vit"]["image_size"] == [16, 24]
+
+
+def test_images_of_many_sizes_are_evaluated_at_the_models_own(vitlit, trained, photos, monkeypatch):
+    weights = trained[0] / "my-runs" / "one" / "model.safetensors"
+    words = ["evaluate", "--weights", weights, "--data", photos]
+    code, out, err = vitlit(*words)
+    assert code == 0, err
+    assert "images: at the model's own size, --size 8" in err
+    assert vitlit(*words, "--size", "8")[1] == out
+    assert "of 6 test images right" in out
+    monkeypatch.setenv("VITLIT_SIZE", "97")
+    code, _, err = vitlit(*words)
+    assert code == 1
+    assert "--size 96" in err
+
+
 def test_help_names_the_commands(vitlit):
     code, out, _ = vitlit("--help")
     assert code == 0
@@ -299,6 +357,10 @@ def test_help_names_the_commands(vitlit):
         ("train --data TOYS --device tpu", "no device 'tpu'; choose cpu, cuda, cuda:N or auto"),
         ("train --data nowhere", "source is 'nowhere', where nothing is; give the path"),
         ("train --data TEXT", "text.txt cannot be read"),
+        ("train --data TOYS --size big", "size is 'big'; write a side, such as 64, or height"),
+        ("train --data TOYS --size 4096", "size is 4096; a side must be 8 to 1024"),
+        ("data TOYS --size 97", "--size 96 (or VITLIT_SIZE=96)"),
+        ("evaluate --weights WEIGHTS --data TOYS --size 97", "--size 96 (or VITLIT_SIZE=96)"),
         ("evaluate", "no trained weights under "),
         (
             "evaluate --weights nowhere",
@@ -408,9 +470,9 @@ def test_ablate_trains_what_is_missing_and_only_that(vitlit, trained, tmp_path, 
 @pytest.mark.slow
 def test_an_ablation_that_fails_says_which(vitlit, tmp_path):
     (tmp_path / "my-runs").mkdir()
-    code, _, err = vitlit("ablate", "--seeds", 1, "--data", "nowhere")
+    code, _, err = vitlit("ablate", "--seeds", 1, "--data", "nowhere", "--size", "48x64")
     assert code == 1
-    assert "--name ablation-seed0 --data nowhere failed" in err
+    assert "--name ablation-seed0 --data nowhere --size 48x64 failed" in err
     assert "source is 'nowhere', where nothing is" in err.replace("\n", " ")
     assert not list((tmp_path / "my-runs").iterdir())
 

@@ -1,6 +1,7 @@
 """Every source that vitlit.data reads, well and badly made. Nothing here leaves the machine."""
 
 import io
+import json
 import os
 import pickletools
 import shutil
@@ -19,14 +20,16 @@ from helpers.archives import (
     official_archive,
     official_batches,
     pack,
+    pack_zip,
     picture,
+    png,
     serve,
 )
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 
-from vitlit import data
-from vitlit.data import DataError, Dataset, load, open_rgb
+from vitlit import cifar10, data, pictures, records
+from vitlit.data import DataError, Dataset, SizeError, load
 
 # The user's settings, before the fixture below takes them away.
 VITLIT_DATA, VITLIT_CACHE = (os.environ.get(name, "") for name in ("VITLIT_DATA", "VITLIT_CACHE"))
@@ -35,7 +38,7 @@ VITLIT_DATA, VITLIT_CACHE = (os.environ.get(name, "") for name in ("VITLIT_DATA"
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache, no settings of the user's, and no proxy before the local server."""
-    for name in ("VITLIT_DATA", "VITLIT_MIRRORS"):
+    for name in ("VITLIT_DATA", "VITLIT_MIRRORS", "VITLIT_SIZE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("VITLIT_CACHE", str(tmp_path / "cache"))
@@ -45,7 +48,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="module")
 def official(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, str]:
     """A small archive of the official form, and its md5."""
-    path = tmp_path_factory.mktemp("official") / data.ARCHIVE
+    path = tmp_path_factory.mktemp("official") / cifar10.ARCHIVE
     md5 = official_archive(path)
     return path.read_bytes(), md5
 
@@ -78,7 +81,7 @@ def test_official_archive_is_downloaded_once_and_decoded(official, cache):
         first = load("official", mirrors=[server.url("whole")], md5=md5)
         again = load("official", mirrors=[server.url("whole")], md5=md5)
     assert server.asked == ["whole"]
-    assert files_in(cache) == [data.ARCHIVE, f"official-{md5}.safetensors"]
+    assert files_in(cache) == [cifar10.ARCHIVE, f"official-{md5}.safetensors"]
     assert_same(first, again)
     batches = official_batches()
     rows = np.concatenate([batches[name]["data"] for name in archives.TRAIN_BATCHES])
@@ -88,17 +91,20 @@ def test_official_archive_is_downloaded_once_and_decoded(official, cache):
     assert first.test_labels.tolist() == batches["test_batch"]["labels"]
     assert first.train_labels.tolist() == [i % 10 for i in range(20)] * 5
     assert (first.name, first.title, first.classes) == ("cifar10", "CIFAR-10", CIFAR10)
-    assert (first.checksum, first.source) == (f"md5:{md5}", data.ARCHIVE)
+    assert (first.checksum, first.source) == (f"md5:{md5}", cifar10.ARCHIVE)
     assert (first.patch_size, first.flip) == (4, True)
     assert first.test_files[17] == "test_batch/17"
     assert first.summary() == {
         "name": "cifar10",
         "title": "CIFAR-10",
-        "source": data.ARCHIVE,
+        "source": cifar10.ARCHIVE,
         "checksum": f"md5:{md5}",
         "classes": list(CIFAR10),
         "counts": {"train": 100, "test": 20},
         "image_shape": [3, 32, 32],
+        "size": None,
+        "division": "",
+        "skipped": {},
     }
 
 
@@ -133,7 +139,7 @@ def test_bad_mirror_is_named_and_the_next_is_tried(official, cache, path, reason
         assert files_in(cache) == []
         assert not data.available(md5=md5)
         assert len(load(mirrors=[bad, server.url("whole")], md5=md5, timeout=0.3).test_labels) == 20
-    assert files_in(cache) == [data.ARCHIVE, f"official-{md5}.safetensors"]
+    assert files_in(cache) == [cifar10.ARCHIVE, f"official-{md5}.safetensors"]
 
 
 def test_every_mirror_is_named_when_all_fail(official):
@@ -149,11 +155,11 @@ def test_every_mirror_is_named_when_all_fail(official):
 def test_damaged_archive_in_the_cache_is_downloaded_again(official, cache):
     content, md5 = official
     cache.mkdir()
-    (cache / data.ARCHIVE).write_bytes(content[:-100])
+    (cache / cifar10.ARCHIVE).write_bytes(content[:-100])
     with serve(content) as server:
         assert not data.available(md5=md5)
         load(mirrors=[server.url("whole")], md5=md5)
-    assert (cache / data.ARCHIVE).read_bytes() == content
+    assert (cache / cifar10.ARCHIVE).read_bytes() == content
 
 
 def test_download_into_a_folder_that_cannot_be_made(official, tmp_path):
@@ -188,7 +194,7 @@ def test_unpacked_archive_is_refused(tmp_path):
 
 
 def test_archive_of_other_sizes_and_classes(tmp_path):
-    path = tmp_path / data.ARCHIVE
+    path = tmp_path / cifar10.ARCHIVE
     md5 = official_archive(path, official_batches(images=6, side=8, classes=("cat", "dog")))
     loaded = load(path, md5=md5)
     assert loaded.train_images.shape == (30, 3, 8, 8)
@@ -205,7 +211,7 @@ def test_python2_pickle_has_byte_strings_only():
 def test_pickle_that_calls_something_else_is_refused(tmp_path, call):
     victim = tmp_path / "victim"
     malicious = f"{call}(S'touch {victim}'\ntR.".encode()
-    path = tmp_path / data.ARCHIVE
+    path = tmp_path / cifar10.ARCHIVE
     md5 = official_archive(path, members={"cifar-10-batches-py/data_batch_3": malicious})
     name = call[1:].strip().replace("\n", ".")
     with pytest.raises(DataError, match=f"data_batch_3 cannot be read .*{name}.*refused"):
@@ -217,11 +223,11 @@ def test_names_that_lead_outside_do_no_harm(tmp_path, cache):
     home = tmp_path / "a" / "b"
     home.mkdir(parents=True)
     evil = {"../evil": b"1", "../../cifar-10-batches-py/data_batch_1": b"2", "/tmp/evil": b"3"}
-    md5 = official_archive(home / data.ARCHIVE, members=evil)
-    assert len(load(home / data.ARCHIVE, md5=md5).train_labels) == 100
+    md5 = official_archive(home / cifar10.ARCHIVE, members=evil)
+    assert len(load(home / cifar10.ARCHIVE, md5=md5).train_labels) == 100
     assert [
         path for path in tmp_path.rglob("*") if path.is_file() and cache not in path.parents
-    ] == [home / data.ARCHIVE]
+    ] == [home / cifar10.ARCHIVE]
 
 
 @pytest.mark.parametrize(
@@ -237,16 +243,16 @@ def test_names_that_lead_outside_do_no_harm(tmp_path, cache):
 def test_batch_of_another_form_is_refused(tmp_path, change, message):
     batches = official_batches()
     batches["data_batch_2"] |= change
-    md5 = official_archive(tmp_path / data.ARCHIVE, batches)
+    md5 = official_archive(tmp_path / cifar10.ARCHIVE, batches)
     with pytest.raises(DataError, match=message):
-        load(tmp_path / data.ARCHIVE, md5=md5)
+        load(tmp_path / cifar10.ARCHIVE, md5=md5)
 
 
 def test_archive_without_a_batch_is_refused(tmp_path):
     left_out = {"cifar-10-batches-py/data_batch_4": None, "cifar-10-batches-py/batches.meta": None}
-    md5 = official_archive(tmp_path / data.ARCHIVE, members=left_out)
+    md5 = official_archive(tmp_path / cifar10.ARCHIVE, members=left_out)
     with pytest.raises(DataError, match=r"lacks data_batch_4, batches.meta"):
-        load(tmp_path / data.ARCHIVE, md5=md5)
+        load(tmp_path / cifar10.ARCHIVE, md5=md5)
 
 
 # Image folders and tar archives of them
@@ -270,12 +276,14 @@ def test_folder(tmp_path):
     assert (loaded.patch_size, loaded.flip) == (1, True)
 
 
-@pytest.mark.parametrize("suffix", [".tar", ".tar.gz", ".tar.xz", ".tgz"])
-@pytest.mark.parametrize("top", ["", "pets", "./other"])
-def test_folder_and_tar_are_the_same(tmp_path, suffix, top):
+@pytest.mark.parametrize("suffix", [".tar", ".tar.gz", ".tar.bz2", ".tar.xz", ".tgz", ".zip"])
+@pytest.mark.parametrize("top", ["", "pets", "./other", "one/two/three"])
+def test_folder_and_archive_are_the_same(tmp_path, suffix, top):
     root = image_folder(tmp_path / "pets")
     archive = tmp_path / f"pets{suffix}"
-    if suffix == ".tgz":
+    if suffix == ".zip":
+        pack_zip(root, archive, top)
+    elif suffix == ".tgz":
         shutil.move(pack(root, tmp_path / "pets.tar.gz", top), archive)
     else:
         pack(root, archive, top)
@@ -313,7 +321,7 @@ def test_no_such_source(tmp_path, monkeypatch):
 
 
 def test_jpeg_copy_is_recognized_by_what_it_is(tmp_path, monkeypatch):
-    monkeypatch.setattr(data, "CIFAR10_COUNTS", (20, 10))
+    monkeypatch.setattr(cifar10, "COUNTS", (20, 10))
     jpeg = {"classes": CIFAR10, "counts": (2, 1), "size": (32, 32), "suffix": ".jpg"}
     loaded = load(image_folder(tmp_path / "any", **jpeg))
     assert (loaded.name, loaded.title) == ("cifar10-jpeg", "CIFAR-10, JPEG copy")
@@ -346,23 +354,45 @@ def test_gray_stays_gray_and_mixed_becomes_rgb(tmp_path):
     assert torch.equal(mixed.test_images, gray.test_images.expand(-1, 3, -1, -1))
 
 
-def test_hidden_files_and_neighbours_are_skipped(tmp_path):
+def test_what_is_no_image_and_what_lies_beside_is_skipped_and_counted(tmp_path):
     root = image_folder(tmp_path / "pets")
     plain = load(root)
     for name in (
         "README.txt",
         "val/cat/0000.png",
+        "banner.png",
         "train/.DS_Store",
         "train/cat/._0000.png",
         "train/.git/config",
+        "train/.git/objects",
         "train/cat/Thumbs.db",
+        "train/dog/Desktop.ini",
+        "train/dog/@eaDir/0000.png",
+        "train/dog/.ipynb_checkpoints/0000.png",
         "train/__MACOSX/cat/0000.png",
+        "train/cat/notes.TXT",
+        "train/dog/labels.csv",
+        "train/dog/LICENSE",
     ):
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"no image")
-    assert_same(load(root), plain)
-    assert_same(load(pack(root, tmp_path / "pets.tar")), plain, but=("source",))
+    skipped = {
+        ".csv": 1,
+        ".txt": 2,
+        "hidden, or left by a system": 8,
+        "images in no class folder": 1,
+        "images in val/": 1,
+        "without a suffix": 1,
+    }
+    loaded = load(root)
+    assert_same(loaded, plain, but=("skipped",))
+    assert (plain.skipped, loaded.skipped) == ({}, skipped)
+    assert loaded.summary()["skipped"] == skipped
+    assert "2 .txt" in data.describe(root)
+    assert loaded.remarks[1].startswith("skipped: 1 .csv, 2 .txt, 8 hidden")
+    assert_same(load(pack(root, tmp_path / "pets.tar")), loaded, but=("source",))
+    assert_same(load(pack_zip(root, tmp_path / "pets.zip")), loaded, but=("source",))
 
 
 def test_linked_folders_are_followed(tmp_path):
@@ -422,41 +452,31 @@ def class_only_in_train(root: Path) -> str:
     return "class 'bird', but test/bird/ does not exist"
 
 
-def no_test(root: Path) -> str:
-    shutil.rmtree(root / "test")
-    return "pets.* has no test/<class>/ with images; it needs train/<class>/ and test/<class>/"
-
-
 def no_train(root: Path) -> str:
     shutil.rmtree(root / "train")
-    return "pets.* has no train/<class>/"
+    return "pets.* has no train/<class>/; it needs one"
 
 
 def nothing(root: Path) -> str:
     shutil.rmtree(root)
     root.mkdir()
-    return "pets.* has no train/<class>/"
+    return "pets.* has no images; it needs train/<class>/ and test/<class>/, or"
 
 
 def no_images(root: Path) -> str:
     for path in root.rglob("*.png"):
         path.unlink()
-    return "class 'cat', but train/cat/ is empty"
+    return "pets.* has no images; it needs"
 
 
 def another_size(root: Path) -> str:
     picture((9, 7)).save(root / "test" / "cat" / "0001.png")
-    return r"test/cat/0001.png is 9×7 pixels, but 9 of 10 images are 8×8; .*fit\(image, \(8, 8\)\)"
+    return r"pets.* of 2 sizes, from 7×9 to 8×8 .*--size 8 \(or VITLIT_SIZE=8\)"
 
 
 def no_class_folder(root: Path) -> str:
     picture().save(root / "train" / "0001.png")
     return "train/0001.png lies in no class; move it to train/<class>/"
-
-
-def other_file(root: Path) -> str:
-    (root / "train" / "cat" / "notes.txt").write_text("")
-    return r"train/cat/notes.txt is none of .jpg, .*convert or remove it"
 
 
 BROKEN = [
@@ -466,13 +486,11 @@ BROKEN = [
     empty_class,
     class_only_in_test,
     class_only_in_train,
-    no_test,
     no_train,
     nothing,
     no_images,
     another_size,
     no_class_folder,
-    other_file,
 ]
 
 
@@ -496,24 +514,159 @@ def test_truncated_tar_is_refused(tmp_path, suffix):
             load(archive)
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 this is a zip", b"x" * 2000])
-def test_file_that_is_no_tar_is_refused(tmp_path, content):
+@pytest.mark.parametrize(
+    "content", [b"", b"PK\x03\x04 this is a zip", b"x" * 2000, b"Rar!\x1a\x07\x01\x00" * 99]
+)
+def test_file_that_is_no_archive_is_refused(tmp_path, content):
     path = tmp_path / "pets.zip"
     path.write_bytes(content)
-    with pytest.raises(DataError, match=r"pets.zip cannot be read .*\.tar\.xz"):
+    with pytest.raises(DataError, match=r"pets.zip cannot be read .*\.zip, .*\.tar\.xz"):
         load(path)
 
 
-def test_tar_with_names_that_lead_outside(tmp_path, cache):
-    stream = io.BytesIO()
-    picture().save(stream, "png")
-    image = stream.getvalue()
-    places = ("train/cat/0.png", "test/cat/0.png")
-    good = archives.write_tar(tmp_path / "good.tar", dict.fromkeys(places, image))
+@pytest.mark.parametrize("kind", ["tar", "zip"])
+def test_archive_with_names_that_lead_outside(tmp_path, cache, kind):
+    write = archives.write_tar if kind == "tar" else archives.write_zip
+    image = png()
+    places = [f"{split}/{name}/0.png" for split in ("train", "test") for name in ("cat", "dog")]
+    good = write(tmp_path / f"good.{kind}", dict.fromkeys(places, image))
     outside = {"../train/cat/1.png": image, "train/../../cat/2.png": image, "../evil": b"1"}
-    evil = archives.write_tar(tmp_path / "evil.tar", dict.fromkeys(places, image) | outside)
-    assert_same(load(evil), load(good), but=("name", "title", "source"))
-    assert files_in(tmp_path) == ["cache", "evil.tar", "good.tar"]
+    evil = write(tmp_path / f"evil.{kind}", dict.fromkeys(places, image) | outside)
+    assert_same(load(evil), load(good), but=("name", "title", "source", "skipped"))
+    assert files_in(tmp_path) == ["cache", f"evil.{kind}", f"good.{kind}"]
+    absolute = {f"/{place}": image for place in places}
+    assert_same(
+        load(write(tmp_path / f"rooted.{kind}", absolute)),
+        load(good),
+        but=("name", "title", "source"),
+    )
+
+
+# Sizes
+
+
+@pytest.mark.parametrize("form", ["folder", "zip"])
+def test_images_of_any_size_are_loaded_at_the_size_that_is_asked_for(tmp_path, monkeypatch, form):
+    root = image_folder(tmp_path / "pets", size=(50, 40))
+    picture((300, 80)).save(root / "train" / "cat" / "wide.jpg")
+    source = root if form == "folder" else pack_zip(root, tmp_path / "pets.zip")
+    with pytest.raises(SizeError, match=r"2 sizes, from 40×50 to 80×300 .*--size 32 \(or VITLIT_S"):
+        load(source)
+    loaded = load(source, size=32)
+    assert (loaded.train_images.shape, loaded.size) == ((7, 3, 32, 32), (32, 32))
+    assert (loaded.name, loaded.patch_size) == ("pets", 4)
+    assert loaded.summary()["size"] == [32, 32]
+    assert loaded.remarks == [
+        "11 images cropped and resized to 32×32 (H×W)",
+        "7 to learn from, 4 to test on: train/ and test/",
+    ]
+    monkeypatch.setattr(data, "read_images", lambda *_: pytest.fail("decoded again"))
+    assert_same(load(source, size="32x32"), loaded)
+    monkeypatch.setenv("VITLIT_SIZE", "32")
+    assert_same(load(source), loaded)
+
+
+def test_each_size_is_kept_by_itself(tmp_path, cache):
+    root = image_folder(tmp_path / "pets", size=(50, 40))
+    wide, tall = load(root, size=(16, 24)), load(root, size=(24, 16))
+    assert wide.train_images.shape[2:] == (16, 24)
+    assert tall.train_images.shape[2:] == (24, 16)
+    assert len(files_in(cache)) == 2
+    assert_same(load(root, size=(16, 24)), wide)
+
+
+def test_a_size_that_no_patches_suit_is_refused(tmp_path):
+    root = image_folder(tmp_path / "pets", size=(97, 97))
+    with pytest.raises(SizeError, match=r"97×97 .*--size 96"):
+        load(root)
+    with pytest.raises(SizeError, match=r"97×97 .*--size 96"):
+        load(root, size=97)
+    assert load(root, size=96).patch_size == 12
+
+
+def test_a_resized_dataset_does_not_pass_for_the_known_one(tmp_path, monkeypatch):
+    digits = load("digits", size=16)
+    assert (digits.name, digits.title) == ("digits-16", "digits (not CIFAR-10), at 16×16")
+    assert digits.train_images.shape == (1442, 1, 16, 16)
+    assert (digits.flip, digits.patch_size) == (False, 2)
+    assert digits.checksum != load("digits").checksum
+    assert_same(load("digits", size=8), load("digits"))
+    monkeypatch.setattr(cifar10, "COUNTS", (20, 10))
+    jpeg = {"classes": CIFAR10, "counts": (2, 1), "suffix": ".jpg"}
+    root = image_folder(tmp_path / "copy", size=(32, 32), **jpeg)
+    assert load(root, size=48).name == "copy"
+    assert load(root, size=32).name == "cifar10-jpeg"
+    assert load(image_folder(tmp_path / "large", size=(64, 64), **jpeg), size=32).name == "large"
+
+
+def test_the_official_images_are_resized_as_pillow_does_it(official, tmp_path):
+    content, md5 = official
+    (tmp_path / "copy.tar.gz").write_bytes(content)
+    small = load(tmp_path / "copy.tar.gz", md5=md5, size=(16, 24))
+    plain = load(tmp_path / "copy.tar.gz", md5=md5)
+    image = Image.fromarray(plain.test_images[3].permute(1, 2, 0).numpy())
+    want = ImageOps.fit(image, (24, 16), Image.Resampling.BICUBIC)
+    assert np.array_equal(small.test_images[3].permute(1, 2, 0).numpy(), np.asarray(want))
+    assert (small.name, small.checksum[:7]) == ("cifar10-16x24", "sha256:")
+
+
+def test_the_size_in_the_environment_does_not_reach_the_jpeg_copy(official, tmp_path, monkeypatch):
+    content, md5 = official
+    (tmp_path / "copy.tar.gz").write_bytes(content)
+    monkeypatch.setenv("VITLIT_SIZE", "16")
+    kept = data._load
+    monkeypatch.setattr(data, "_load", lambda where, size, **how: kept(where, size, **how, md5=md5))
+    copy = data.reencode(75, tmp_path / "new", tmp_path / "copy.tar.gz")
+    assert Image.open(copy / "test" / "cat" / "0000.jpg").size == (32, 32)
+
+
+# Own pictures, as anyone has them
+
+
+def test_photographs_in_a_zip_without_a_split(tmp_path):
+    root = image_folder(tmp_path / "photos" / "photos", counts=(9, 1), size=(60, 50))
+    for side in ("train", "test"):
+        for name in ("cat", "dog"):
+            (root / name).mkdir(exist_ok=True)
+            for path in (root / side / name).iterdir():
+                shutil.move(path, root / name / f"{side}{path.name}")
+        shutil.rmtree(root / side)
+    (root / "labels.csv").write_text("")
+    archive = pack_zip(tmp_path / "photos", tmp_path / "photos.zip")
+    loaded = load(archive, size=64)
+    assert (loaded.name, loaded.classes) == ("photos", ("cat", "dog"))
+    assert (len(loaded.train_labels), len(loaded.test_labels)) == (16, 4)
+    assert loaded.test_labels.tolist() == [0, 0, 1, 1]
+    assert loaded.summary()["division"].startswith("one in 5 of each class is tested on")
+    assert loaded.summary()["skipped"] == {".csv": 1}
+    table = data.describe(archive, size=64)
+    assert all(words in table for words in ("1 .csv", "one in 5", "16 train, 4 test", "64, of 8×8"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_names_from_elsewhere_can_be_kept(tmp_path, cache):
+    root = image_folder(tmp_path / "pets", classes=("owl [barn]", "cow :horse:"))
+    os.rename(root / "train" / "owl [barn]", os.fsencode(root / "train") + b"/caf\xe9\n")
+    os.rename(root / "test" / "owl [barn]", os.fsencode(root / "test") + b"/caf\xe9\n")
+    loaded = load(root)
+    assert loaded.classes == (r"caf\xe9\x0a", "cow :horse:")
+    json.dumps(loaded.summary(), ensure_ascii=False).encode()
+    assert_same(load(root), loaded)
+
+
+def test_a_folder_is_walked_once(tmp_path, monkeypatch):
+    root = image_folder(tmp_path / "pets")
+    looks = []
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: looks.append(path) or scandir(path))
+    load(root, cache=tmp_path / "cache")
+    assert len([path for path in looks if str(path).startswith(str(root))]) == 7
+
+
+def test_the_checksum_of_a_folder_stays_what_it_was(tmp_path):
+    """Records hold it. It changes when the order, the names or a pixel of what is loaded do."""
+    checksum = load(image_folder(tmp_path / "pets")).checksum
+    assert checksum == "sha256:638ff606838444bcbed7734d8793a105ef343df5eaef9d81c4d76010b93eae39"
 
 
 # The cache of decoded images
@@ -524,11 +677,22 @@ def test_cache_is_reused_and_follows_the_source(tmp_path, cache, monkeypatch):
     first = load(root)
     (kept,) = cache.iterdir()
     with monkeypatch.context() as patch:
-        patch.setattr(data, "_read_images", lambda *_: pytest.fail("decoded again"))
+        patch.setattr(data, "read_images", lambda *_: pytest.fail("decoded again"))
         assert_same(load(root), first)
     picture(seed=99).save(root / "train" / "cat" / "0003.png")
     assert len(load(root).train_labels) == len(first.train_labels) + 1
     assert files_in(cache) == [kept.name]
+
+
+def test_cache_follows_what_can_be_decoded(tmp_path, monkeypatch):
+    root = image_folder(tmp_path / "pets")
+    (root / "train" / "cat" / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic")
+    heic = {".heic (to read them: pip install pillow-heif)": 1}
+    monkeypatch.setattr(pictures, "find_spec", lambda name: None)
+    assert load(root).skipped == heic
+    monkeypatch.setattr(pictures, "find_spec", lambda name: True)
+    with pytest.raises(DataError, match=r"phone\.heic"):
+        load(root)
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "empty", "text"])
@@ -573,7 +737,7 @@ def test_default_cache_is_the_systems(monkeypatch):
     import pooch
 
     monkeypatch.delenv("VITLIT_CACHE")
-    assert data._cache_folder(None) == Path(pooch.os_cache("vitlit"))
+    assert cifar10.cache_folder(None) == Path(pooch.os_cache("vitlit"))
 
 
 # Digits
@@ -601,14 +765,14 @@ def test_available_and_describe(official, tmp_path, monkeypatch):
     assert not data.available(md5=md5)
     table = data.describe(md5=md5)
     assert "would be downloaded" in table
-    assert all(text in table for text in (*data.MIRRORS, md5, "VITLIT_DATA"))
+    assert all(text in table for text in (*cifar10.MIRRORS, md5, "VITLIT_DATA"))
     assert data.available("digits")
     assert "1,442 train, 355 test" in data.describe("digits")
     with serve(content) as server:
         load(mirrors=[server.url("whole")], md5=md5)
     assert data.available(md5=md5)
     assert all(text in data.describe(md5=md5) for text in ("100 train, 20 test", md5, "airplane"))
-    (tmp_path / "cache" / data.ARCHIVE).unlink()
+    (tmp_path / "cache" / cifar10.ARCHIVE).unlink()
     assert data.available(md5=md5)
     assert load(md5=md5).name == "cifar10"
     root = image_folder(tmp_path / "pets")
@@ -619,8 +783,8 @@ def test_available_and_describe(official, tmp_path, monkeypatch):
 
 def test_reencode_round_trip(official, tmp_path, monkeypatch):
     content, md5 = official
-    (tmp_path / data.ARCHIVE).write_bytes(content)
-    loaded = load(tmp_path / data.ARCHIVE, md5=md5)
+    (tmp_path / cifar10.ARCHIVE).write_bytes(content)
+    loaded = load(tmp_path / cifar10.ARCHIVE, md5=md5)
     target = data.reencode(75, tmp_path / "deep" / "copy", loaded)
     assert files_in(target.parent) == ["copy"]
     assert files_in(target / "train" / "cat") == [f"{i:04}.jpg" for i in range(10)]
@@ -629,7 +793,7 @@ def test_reencode_round_trip(official, tmp_path, monkeypatch):
         stream = io.BytesIO()
         Image.fromarray(image.permute(1, 2, 0).numpy()).save(stream, "jpeg", quality=75)
         assert (target / "test" / "cat" / f"{i:04}.jpg").read_bytes() == stream.getvalue()
-    monkeypatch.setattr(data, "CIFAR10_COUNTS", (100, 20))
+    monkeypatch.setattr(cifar10, "COUNTS", (100, 20))
     copy = load(target)
     assert (copy.name, copy.classes) == ("cifar10-jpeg", loaded.classes)
     assert torch.equal(copy.test_labels, loaded.test_labels.sort().values)
@@ -637,8 +801,8 @@ def test_reencode_round_trip(official, tmp_path, monkeypatch):
 
 def test_reencode_refuses(official, tmp_path, monkeypatch):
     content, md5 = official
-    (tmp_path / data.ARCHIVE).write_bytes(content)
-    loaded = load(tmp_path / data.ARCHIVE, md5=md5)
+    (tmp_path / cifar10.ARCHIVE).write_bytes(content)
+    loaded = load(tmp_path / cifar10.ARCHIVE, md5=md5)
     for quality in (0, 96):
         with pytest.raises(DataError, match=f"{quality} is not between 1 and 95"):
             data.reencode(quality, tmp_path / "copy", loaded)
@@ -657,80 +821,6 @@ def test_reencode_refuses(official, tmp_path, monkeypatch):
     assert files_in(tmp_path) == before
 
 
-# Any picture
-
-
-def test_open_rgb_crops_the_center(tmp_path):
-    image = Image.new("RGB", (40, 10), "red")
-    image.paste("blue", (15, 0, 25, 10))
-    image.save(tmp_path / "wide.png")
-    red, _, blue = open_rgb(tmp_path / "wide.png", 5)
-    assert red.max() < 20
-    assert blue.min() > 235
-    assert open_rgb(tmp_path / "wide.png", (10, 20)).shape == (3, 10, 20)
-
-
-def test_open_rgb_smooths_when_it_shrinks(tmp_path):
-    checks = (np.indices((64, 64)).sum(0) % 2 * 255).astype(np.uint8)
-    Image.fromarray(checks).save(tmp_path / "checks.png")
-    shrunk = open_rgb(tmp_path / "checks.png", 8)
-    assert shrunk.shape == (3, 8, 8)
-    assert (shrunk.float() - 127.5).abs().max() < 10
-
-
-def test_open_rgb_turns_as_exif_says(tmp_path):
-    image = Image.new("RGB", (16, 16), "black")
-    image.paste("white", (0, 0, 16, 8))
-    exif = Image.Exif()
-    exif[0x0112] = 6  # to be turned by a quarter, clockwise
-    image.save(tmp_path / "turned.png", exif=exif)
-    upright = open_rgb(tmp_path / "turned.png", 16)
-    assert upright[:, :, 8:].min() == 255
-    assert upright[:, :, :8].max() == 0
-
-
-@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
-def test_open_rgb_lays_the_transparent_on_white(tmp_path, mode):
-    image = Image.new("RGBA", (8, 8), (0, 0, 0, 0))
-    image.paste((0, 0, 0, 255), (0, 0, 4, 8))
-    image.convert(mode).save(tmp_path / "clear.png")
-    opened = open_rgb(tmp_path / "clear.png", 8)
-    assert opened[:, :, :4].max() == 0
-    assert opened[:, :, 4:].min() == 255
-
-
-def test_open_rgb_palette_and_gray(tmp_path):
-    Image.new("RGB", (8, 8), "lime").convert("P").save(tmp_path / "palette.gif")
-    assert open_rgb(tmp_path / "palette.gif", 8)[:, 0, 0].tolist() == [0, 255, 0]
-    Image.new("L", (8, 8), 77).save(tmp_path / "gray.png")
-    assert open_rgb(tmp_path / "gray.png", 8).unique().tolist() == [77]
-    assert open_rgb(tmp_path / "gray.png", 8, channels=1).shape == (1, 8, 8)
-    assert open_rgb(tmp_path / "palette.gif", 8, channels=1).shape == (1, 8, 8)
-    deep = (np.arange(64, dtype=np.uint16) * 1040).reshape(8, 8)
-    Image.fromarray(deep).save(tmp_path / "deep.png")
-    opened = open_rgb(tmp_path / "deep.png", 8, channels=1)[0]
-    assert np.array_equal(opened.numpy(), (deep / 257).round())
-
-
-def test_open_rgb_keeps_the_pixels_of_a_test_image(tmp_path):
-    root = image_folder(tmp_path / "pets", suffix=".jpg")
-    loaded = load(root)
-    for name, image in zip(loaded.test_files, loaded.test_images, strict=True):
-        assert torch.equal(open_rgb(root / name, 8), image)
-
-
-def test_open_rgb_refuses(tmp_path):
-    with pytest.raises(DataError, match=r"nothing.png cannot be read .*give an image file"):
-        open_rgb(tmp_path / "nothing.png", 8)
-    (tmp_path / "text.png").write_text("no image")
-    with pytest.raises(DataError, match=r"text.png is no readable image"):
-        open_rgb(tmp_path / "text.png", 8)
-    picture().save(tmp_path / "good.png")
-    for size, channels in ((0, 3), ((8, -1), 3), (8, 2)):
-        with pytest.raises(DataError, match="is no picture"):
-            open_rgb(tmp_path / "good.png", size, channels)
-
-
 def test_jpeg_copy_that_this_machine_has(monkeypatch):
     if "cifar10-jpeg" not in VITLIT_DATA:
         pytest.skip("VITLIT_DATA names no JPEG copy")
@@ -742,3 +832,7 @@ def test_jpeg_copy_that_this_machine_has(monkeypatch):
     assert copy.test_labels.bincount().tolist() == [1000] * 10
     assert copy.test_files[3000:3002] == ("test/cat/0000.jpg", "test/cat/0001.jpg")
     assert (copy.patch_size, copy.flip, copy.source) == (4, True, Path(VITLIT_DATA).name)
+    book = json.loads((records.book() / "cpu-seed0" / "data.json").read_text())
+    assert copy.checksum == book["checksum"]
+    assert copy.summary() | book == copy.summary()
+    assert (copy.size, copy.skipped, copy.remarks) == (None, {}, copy.remarks[:1])

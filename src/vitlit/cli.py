@@ -30,8 +30,16 @@ console, errors = Console(soft_wrap=True), Console(soft_wrap=True, stderr=True)
 Data = Annotated[
     str | None,
     typer.Option(
-        help="An image folder or tar archive, 'official' or 'digits'. [default: $VITLIT_DATA, "
-        "else the official CIFAR-10 archive]"
+        help="A folder of images, or a zip or tar archive of one (`vitlit data --help` says how it "
+        "is laid out); 'official' or 'digits'. [default: $VITLIT_DATA, else the official CIFAR-10 "
+        "archive]"
+    ),
+]
+Size = Annotated[
+    str | None,
+    typer.Option(
+        help="Crop and resize all images: a side in pixels, 64, or height and width, 48x64; 8 to "
+        "1024. [default: $VITLIT_SIZE, else as they are, if they are all alike]"
     ),
 ]
 Weights = Annotated[
@@ -64,6 +72,7 @@ def train(
         typer.Option("--set", help="Another value: epochs=10, model.width=128. May be repeated."),
     ] = None,
     data: Data = None,
+    size: Size = None,
     device: Device = "auto",
 ) -> None:
     """Train a ViT and leave the record of the run. An unfinished run of that name goes on.
@@ -72,6 +81,7 @@ def train(
     """
     from vitlit import data as datasets
     from vitlit.processes import device_of
+    from vitlit.sizes import written
     from vitlit.train import train as run_training
 
     changes = _changes(change or [])
@@ -80,13 +90,16 @@ def train(
     if processes > 1 and name is None:
         raise ValueError(f"{processes} processes need one folder; give --name")
     out = records.mine() / (name or records.new_name(preset))
-    dataset = datasets.load(data)
+    dataset = datasets.load(data, size=size)
     command = f"torchrun --nproc-per-node {processes} -m " if processes > 1 else ""
     command += f"vitlit train --preset {preset}{f' --variant {variant}' if variant else ''}"
     command += f" --seed {recipe.seed}"
     command += "".join(f" --set {shlex.quote(text)}" for text in change or [])
+    command += f" --size {written(dataset.size)}" if dataset.size else ""
     if rank == 0:
         console.print(f"{preset} on {dataset.title}, {len(dataset.train_images):,} images → {out}")
+        for line in dataset.remarks:
+            console.print(f"images: {line}", highlight=False, markup=False)
     import torch
 
     torch.backends.cuda.matmul.allow_tf32 = True  # what is tested in the end runs on the CPU
@@ -100,6 +113,7 @@ def ablate(
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds each.")] = 3,
     jobs: Annotated[int, typer.Option(min=1, help="How many runs at a time.")] = 1,
     data: Data = None,
+    size: Size = None,
 ) -> None:
     """Train the preset `ablation` and all its variants, where you have no records of them."""
     folder = records.mine()
@@ -113,6 +127,7 @@ def ablate(
             command = [sys.executable, "-m", "vitlit", "train", "--preset", "ablation"]
             command += ["--variant", variant, "--seed", str(seed), "--name", name]
             command += ["--data", data] if data else []
+            command += ["--size", size] if size else []
             done = subprocess.run(
                 command, env=os.environ | {"OMP_NUM_THREADS": threads},
                 capture_output=True, text=True,
@@ -134,18 +149,23 @@ def ablate(
 def evaluate(
     weights: Weights = None,
     data: Data = None,
+    size: Size = None,
     files: Annotated[
         Path | None, typer.Option(help="Write a CSV with the prediction for every test image.")
     ] = None,
     device: Device = "auto",
 ) -> None:
-    """Test a model on all test images."""
-    from vitlit import data as datasets
+    """Test a model on all test images.
+
+    Images of many sizes are cropped and resized to the model's own, if no --size is given.
+    """
     from vitlit.evaluate import evaluate as run_evaluation
 
     classifier = _classifier(weights, device)
-    dataset = datasets.load(data)
+    dataset = _images_for(classifier, data, size)
     classifier.check(dataset)
+    for line in dataset.remarks:
+        errors.print(f"images: {line}", highlight=False, markup=False)
     result = run_evaluation(classifier, dataset.test_images, dataset.test_labels)
     right, total = int(result.right.sum()), len(result.labels)
     console.print(f"{dataset.title}: {right:,} of {total:,} test images right, {right / total:.2%}")
@@ -210,8 +230,21 @@ def data(
         typer.Option(help="Write the images as JPEG files of this quality (75: the JPEG copy)."),
     ] = None,
     to: Annotated[Path | None, typer.Option(help="The folder to write them to.")] = None,
+    size: Size = None,
 ) -> None:
-    """Say what data is there, or write it again as JPEG files."""
+    """Say what data is there, or write it again as JPEG files.
+
+    A folder of images, or a .zip or .tar archive of one, is laid out in one of two ways:
+
+    \b
+        photos/train/cat/1.jpg        photos/cat/1.jpg
+        photos/train/dog/2.jpg        photos/dog/2.jpg
+        photos/test/cat/3.jpg
+        photos/test/dog/4.jpg
+
+    In place of test/ there may be val/, valid/ or validation/. Without any, one in five images of
+    each class is tested on. The images may have any size, if one is given with --size.
+    """
     from vitlit import data as datasets
 
     if (jpeg is None) != (to is None):
@@ -220,7 +253,7 @@ def data(
         datasets.reencode(jpeg, to, source)
         console.print(f"written: {to}; use it with VITLIT_DATA={to}")
     else:
-        console.print(datasets.describe(source), highlight=False)
+        console.print(datasets.describe(source, size=size), highlight=False, markup=False)
 
 
 def _changes(texts: list[str]) -> dict[str, Any]:
@@ -260,6 +293,21 @@ def _classifier(weights: str | None, device: str) -> Any:
     if stored := records.weights_of(weights):
         errors.print(f"model: {stored.parent}", highlight=False, markup=False)
     return load(weights).to(device_of(device))
+
+
+def _images_for(classifier: Any, data: str | None, size: str | None) -> Any:
+    """The images to test on; where they need a size and none was given, at the model's own."""
+    from vitlit.data import SizeError, load
+    from vitlit.sizes import asked, written
+
+    try:
+        return load(data, size=size)
+    except SizeError:
+        if asked(size) is not None:
+            raise
+        own = classifier.model.config.image_size
+        errors.print(f"images: at the model's own size, --size {written(own)}", highlight=False)
+        return load(data, size=own)
 
 
 def _draw_attention(classifier: Any, picture: Any, path: Path) -> None:

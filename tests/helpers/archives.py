@@ -6,6 +6,7 @@ import pickle
 import struct
 import tarfile
 import threading
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -84,6 +85,14 @@ def write_tar(path: Path, contents: dict[str, bytes]) -> Path:
     return path
 
 
+def write_zip(path: Path, contents: dict[str, bytes]) -> Path:
+    """Write a zip archive whose members have exactly these names."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in contents.items():
+            archive.writestr(name, content)
+    return path
+
+
 def picture(size: tuple[int, int] = (8, 8), mode: str = "RGB", seed: int = 0) -> Image.Image:
     """Noise of (width, height) pixels."""
     random = np.random.default_rng(seed)
@@ -118,6 +127,23 @@ def pack(folder: Path, archive: Path, top: str = "") -> Path:
         for path in sorted(folder.iterdir()):
             tar.add(path, f"{top}/{path.name}" if top else path.name)
     return archive
+
+
+def pack_zip(folder: Path, archive: Path, top: str = "") -> Path:
+    """A zip archive of a folder's content, within the folder `top` if one is named."""
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
+        for path in sorted(folder.rglob("*")):
+            packed.write(
+                path, f"{top}/{path.relative_to(folder)}" if top else path.relative_to(folder)
+            )
+    return archive
+
+
+def png(size: tuple[int, int] = (8, 8), mode: str = "RGB", seed: int = 0) -> bytes:
+    """The file of a `picture`."""
+    stream = io.BytesIO()
+    picture(size, mode, seed).save(stream, "png")
+    return stream.getvalue()
 
 
 class Server(ThreadingHTTPServer):
