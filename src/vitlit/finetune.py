@@ -36,4 +36,4 @@ def adapted(
         how = {"mode": "nearest"} if positions == "nearest" else {}
         state["positions.table"] = model.positions.resized(new.positions.grid, **how).table
     new.load_state_dict(new.state_dict() | state)
-    return new.train(model.training)
+    return new.to(model.positions.table).train(model.training)
