@@ -159,7 +159,9 @@ def test_another_size_and_facts_that_are_known_already(saved):
 @pytest.mark.parametrize("keep", [0, 5, 200, -1], ids=["empty", "start", "header", "end"])
 def test_a_file_that_was_cut_off_is_refused(saved, keep):
     saved.write_bytes(saved.read_bytes()[:keep])
-    with pytest.raises(CheckpointError, match=r"model.safetensors is no whole safetensors file"):
+    with pytest.raises(
+        CheckpointError, match=r"model.safetensors is (no whole safetensors file|empty)"
+    ):
         load(saved)
 
 
@@ -186,7 +188,7 @@ def test_a_missing_file_is_named(tmp_path):
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path):
-    with pytest.raises(CheckpointError, match="holds no run, and no ViT of Hugging Face"):
+    with pytest.raises(FileNotFoundError, match="that is no model.safetensors; give another fold"):
         load(tmp_path)
 
 
@@ -219,7 +221,7 @@ def test_another_programs_file_is_refused(saved, about, reason):
 
 def test_a_file_without_metadata_is_refused(saved):
     safetensors.torch.save_file(safetensors.torch.load_file(saved), saved)
-    with pytest.raises(CheckpointError, match="are of no layout that we know"):
+    with pytest.raises(CheckpointError, match="the shapes do not tell how many heads"):
         load(saved)
 
 

@@ -51,7 +51,9 @@ def test_without_torchrun_there_is_one_process():
 
 @pytest.mark.parametrize("name", ["cpu:foo", "cuda:x", "tpu", ""])
 def test_a_device_that_is_none_is_refused(name):
-    with pytest.raises(ValueError, match=f"no device '{name}'; choose cpu, cuda, cuda:N or auto"):
+    with pytest.raises(
+        ValueError, match=f"no device '{name}'; choose cpu, cuda, cuda:N, mps or auto"
+    ):
         processes.device_of(name)
 
 
