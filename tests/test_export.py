@@ -91,15 +91,16 @@ def test_hugging_faces_folder_comes_back_to_us_bit_by_bit(tmp_path):
         (
             "timm",
             {"head": "mlp"},
-            "timm has no model with an MLP head; export it to torchvision, or fine-tune it with a "
-            "linear head first, as in chapter 7",
+            "timm has no model with an MLP head; export it to torchvision, or give it a linear "
+            r"head: vitlit train --preset finetune-32 --set start=WEIGHTS --set 'model.image_size="
+            r"\[8,8\]', or train anew with --set model.head=linear",
         ),
         ("huggingface", {"head": "mlp"}, "huggingface has no model with an MLP head"),
         ("huggingface", {"pooling": "mean"}, "mean pooling; export it to timm$"),
         (
             "torchvision",
             {"head": "mlp", "activation": "relu"},
-            "relu in its MLP head; fine-tune it with a linear head first",
+            "relu in its MLP head; give it a linear head: vitlit train",
         ),
         (
             "torchvision",

@@ -182,9 +182,9 @@ def test_what_the_start_decides_cannot_be_set():
 
 def test_images_of_other_channels_are_refused(start):
     name, _ = start
-    gray = dataset(channels=1)
-    with pytest.raises(ValueError, match="takes images of 3 channels, tiny has 1"):
-        classifier_for(tuned(name), gray, gray.train_images)
+    two = dataset(channels=2)
+    with pytest.raises(ValueError, match="takes images of 3 channels, tiny has 2"):
+        classifier_for(tuned(name), two, two.train_images)
 
 
 def test_other_classes_need_a_new_head(start):

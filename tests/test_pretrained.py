@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from test_layouts import SMALL, huggingfaces, npz_of, published, random_model, stored, torchvisions
 from torchvision.models import ViT_B_16_Weights, vit_b_16
 
-from vitlit import libraries, pretrained
+from vitlit import libraries
 from vitlit.checkpoint import CheckpointError
 from vitlit.classifier import Classifier, load
 from vitlit.config import ViTConfig
