@@ -114,6 +114,11 @@ def no_waiting() -> Iterator[None]:
     constants.HF_HUB_OFFLINE = before or not reachable(constants.ENDPOINT)
     try:
         yield
+    except OSError as error:
+        if constants.HF_HUB_OFFLINE:
+            why = "HF_HUB_OFFLINE is set" if before else f"{constants.ENDPOINT} cannot be reached"
+            raise OSError(f"{why}, and it is not stored here") from error
+        raise
     finally:
         constants.HF_HUB_OFFLINE = before
 

@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import reduce
@@ -77,28 +78,28 @@ def _built(
     if layout is None:
         known = dict(known)
         entry, channels = known.pop("entry", None), known.pop("channels", 3)
-        tensors, layout, found, entries = unwrap(theirs, entry, channels)
+        tensors, layout, found, entries = unwrap(theirs, entry, channels, origin)
         if len(entries) > 1 and entry is None:
             assumed["entry"] = found
     else:
         check_layout(layout)
         tensors = renewed(theirs)
-    check_finite(tensors, origin)
+        check_finite(tensors, origin)
     whole = has_head(tensors, layout)
     if not whole and not needs_head:
         tensors |= new_head(tensors, layout)
     elif not whole:
         raise CheckpointError(
-            f"{origin} have no head, so that they name no class; give weights with one, or "
-            f"fine-tune them: vitlit train --preset finetune-32 --set start={origin}"
+            f"{origin}: weights without a head name no class; give some with one, or fine-tune "
+            f"these: vitlit train --preset finetune-32 --set {shlex.quote(f'start={origin}')}"
         )
     config = config_of(tensors, layout, **known)
     state = from_layout(tensors, layout, config, origin)
     dtype = reduce(torch.promote_types, (t.dtype for t in state.values()))
     if not dtype.is_floating_point or dtype.itemsize < 2:
         raise CheckpointError(
-            f"{origin} are {dtype}, which needs a scale that no tensor tells; give weights that "
-            "are not quantized"
+            f"{origin}: weights of {dtype} need a scale that no tensor tells; give some that are "
+            "not quantized"
         )
     with torch.device("meta"):
         model = VisionTransformer(config)
@@ -203,11 +204,13 @@ def split(source: str) -> tuple[str, dict[str, Any]]:
     Lists are written with colons, 0.485:0.456:0.406, and sizes as 224x160, height first. Raises
     ValueError on a name that nothing is said of, or a value of another kind.
     """
-    found = re.fullmatch(r"(.+?)((?:,\s*\w+=[^,]*)+)", source, re.DOTALL)
-    if found is None or Path(source).exists():
-        return source, {}
-    said = (pair.strip().partition("=") for pair in found[2][1:].split(","))
-    return found[1], {name: _value(name, text) for name, _, text in said}
+    rest, said = source, dict[str, Any]()
+    while not Path(rest).exists() and (found := re.fullmatch(r"(.+),\s*(\w+)=([^,]*)", rest)):
+        rest, name, text = found.groups()
+        if name in said:
+            raise ValueError(f"{source} says {name} twice; say it once")
+        said = {name: _value(name, text.strip()), **said}
+    return rest, said
 
 
 def _value(name: str, text: str) -> Any:

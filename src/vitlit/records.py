@@ -173,7 +173,8 @@ def nothing_at(source: str) -> str:
         return f"{said}; near it are {', '.join(near)}"
     if source.startswith("vit_"):
         return f"{said}; of a library: torchvision:{source} or timm:{source}"
-    if re.fullmatch(r"[\w.-]+/[\w.-]+", source) and not path.parent.exists():
+    mine_or_books = path.parts[:1] in [(folder.name,) for folder in (book(), mine())]
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", source) and not path.parent.exists() and not mine_or_books:
         return f"{said}; of the hub: huggingface:{source}"
     return f"{said}; runs with weights are {', '.join(there)}" if there else said
 

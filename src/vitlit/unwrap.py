@@ -15,6 +15,7 @@ from torch import Tensor
 from vitlit.checkpoint import CheckpointError
 from vitlit.config import ViTConfig
 from vitlit.layouts import HEADS, LAYOUTS, layout_of, renewed, to_layout
+from vitlit.weights import check_finite
 
 OURS = "embedding.projection.weight"  # in a state dict of our own, which has no layout's names
 STEMS = {
@@ -45,12 +46,18 @@ class Unwrapped(NamedTuple):
     entries: tuple[str, ...]  # all there were
 
 
-def unwrap(theirs: Mapping[str, Tensor], entry: str | None = None, channels: int = 3) -> Unwrapped:
+def unwrap(
+    theirs: Mapping[str, Tensor],
+    entry: str | None = None,
+    channels: int = 3,
+    origin: str = "the weights",
+) -> Unwrapped:
     """Find the ViT in a checkpoint; of several the averaged one, else the first, or `entry`.
 
     A head that stands beside the ViT is taken along; other tensors outside are not.
     A state dict of our own comes out in torchvision's layout, which has a place for all of it.
-    Raises CheckpointError if there is no ViT of a layout that we know, or none at `entry`.
+    Raises CheckpointError if there is no ViT of a layout that we know, none at `entry`, or one with
+    numbers that are not finite.
     """
     places = [
         (name.removesuffix(stem), layout)
@@ -59,17 +66,22 @@ def unwrap(theirs: Mapping[str, Tensor], entry: str | None = None, channels: int
         if name == stem or name.endswith((f".{stem}", f"/{stem}"))
     ]
     if not places:
-        layout_of(theirs)  # says so
+        try:
+            layout_of(theirs)
+        except CheckpointError as error:
+            raise CheckpointError(f"{origin}: {error}") from error
     if entry is None:
         place = next((place for place in places if AVERAGED.search(place[0])), places[0])
     else:
         wanted = [place for place in places if place[0].rstrip("./") == entry.rstrip("./")]
         if not wanted:
             there = ", ".join(repr(prefix.rstrip("./")) for prefix, _ in places)
-            raise CheckpointError(f"the weights have no entry {entry!r}; they have {there}")
+            raise CheckpointError(f"{origin}: no entry {entry!r}; there are {there}")
         place = wanted[0]
     prefix, layout = place
-    inside = {name.removeprefix(prefix): t for name, t in theirs.items() if name.startswith(prefix)}
+    chosen = {name: tensor for name, tensor in theirs.items() if name.startswith(prefix)}
+    check_finite(chosen, origin)
+    inside = {name.removeprefix(prefix): tensor for name, tensor in chosen.items()}
     if layout == "huggingface":
         inside = {_todays(f"vit.{name}"): t for name, t in inside.items()}
     head = HEADS.get(layout, "head.")

@@ -61,8 +61,9 @@ def read(path: str | Path) -> dict[str, Tensor]:
             with np.load(file, allow_pickle=False) as arrays:
                 return {name: _tensor(arrays[name]) for name in arrays.files}
         if kind == "torch":
-            with torch.serialization.safe_globals(PLAIN):
-                state = torch.load(file, map_location="cpu", weights_only=True)
+            # Opened here, for torch would go by the name.
+            with open(file, "rb") as opened, torch.serialization.safe_globals(PLAIN):
+                state = torch.load(opened, map_location="cpu", weights_only=True)
             return _tensors_of(state, file)
         return _parts(file)
     except CheckpointError:
@@ -86,8 +87,12 @@ def file_of(path: Path) -> Path:
         raise FileNotFoundError(f"no weights in {path}: {UNFINISHED}")
     if len(there) == 1:
         return path / there[0]
-    what = f"it holds {', '.join(there[:5])}; give one of them" if there else "give another folder"
-    raise FileNotFoundError(f"no weights in {path}, that is no {OF_A_FOLDER[0]}; {what}")
+    runs = sorted(file.parent.name for file in path.glob(f"*/{OF_A_FOLDER[0]}"))
+    if names := there or runs:
+        what = f"it holds {', '.join(names[:5])}{' …' if len(names) > 5 else ''}; give one of them"
+    else:
+        what = f"it has no {OF_A_FOLDER[0]} or the like; give another folder"
+    raise FileNotFoundError(f"no weights in {path}: {what}")
 
 
 UNFINISHED = "it holds an unfinished run; repeat the run's command to finish it"
