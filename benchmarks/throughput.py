@@ -409,6 +409,9 @@ def table_of(case: dict[str, Any]) -> Table:
 
 def settings_of(arguments: argparse.Namespace, device: torch.device) -> dict[str, Any]:
     """What was chosen, the rest filled in by device. Raises ValueError on what cannot be."""
+    if device.type not in DEFAULTS:
+        there = " and ".join(DEFAULTS)
+        raise ValueError(f"{device.type} is not measured, only {there}; use --device cpu")
     defaults = DEFAULTS[device.type]
     if arguments.quick:
         defaults = {"rounds": 3, "seconds": 0.02, "batch_size": 8}

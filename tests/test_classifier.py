@@ -1,5 +1,6 @@
 """vitlit.classifier: pictures in, weights that survive, and files that are refused."""
 
+import copy
 import os
 import pickle
 import sys
@@ -13,7 +14,7 @@ import torch
 from helpers.tiny import CLASSES, MODEL, dataset, recipe
 from helpers.trap import Trap
 
-from vitlit import records
+from vitlit import pretrained, records
 from vitlit.checkpoint import CheckpointError
 from vitlit.classifier import Classifier, load, normalize, statistics
 from vitlit.config import ViTConfig
@@ -106,6 +107,48 @@ def test_watching_says_what_the_model_does_on_the_way():
     assert not seen["logits"].requires_grad
 
 
+# Precision
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_a_model_of_any_precision_takes_pictures_and_comes_back_from_its_file(tmp_path, dtype):
+    ours = classifier()
+    other = replace(ours, model=copy.deepcopy(ours.model).to(dtype))
+    for images in (noise(2, 3, 8, 8), noise(2, 3, 12, 20)):
+        logits = other.logits(images)
+        assert logits.dtype == other.watch(images)["logits"].dtype == dtype
+        torch.testing.assert_close(logits.float(), ours.logits(images), rtol=0.1, atol=0.3)
+    other.save(tmp_path / "w", dtype)
+    back = load(tmp_path / "w").model.state_dict()
+    for name, tensor in other.model.state_dict().items():
+        assert torch.equal(back[name], tensor.float()), name
+
+
+def test_weights_that_a_type_cannot_hold_are_not_stored(tmp_path):
+    ours = classifier()
+    ours.model.head.bias.data[0] = 70_000
+    ours.save(tmp_path / "w", torch.bfloat16)
+    with pytest.raises(CheckpointError, match=r"as float16: head.bias holds 1 of 3 numbers"):
+        ours.save(tmp_path / "half", torch.float16)
+    assert not (tmp_path / "half").exists()
+
+
+def test_equal_classifiers_make_equal_files(tmp_path):
+    same = replace(classifier(), mean=torch.ones(3), std=torch.ones(3))
+    for name in "abcdef":
+        same.save(tmp_path / name)
+    assert len({(tmp_path / name).read_bytes() for name in "abcdef"}) == 1
+
+
+@pytest.mark.parametrize("size", [(8, 8), (10, 6)])
+def test_gray_images_are_three_equal_channels_where_the_model_wants_three(size):
+    ours, gray = classifier(), noise(2, 1, *size)
+    inputs = ours.inputs(gray)
+    assert inputs.shape == (2, 3, 8, 8)
+    assert torch.equal(inputs, ours.inputs(gray.expand(-1, 3, -1, -1)))
+    assert torch.equal(ours.logits(gray), ours.logits(gray.expand(-1, 3, -1, -1)))
+
+
 # Where weights come from
 
 
@@ -159,7 +202,9 @@ def test_another_size_and_facts_that_are_known_already(saved):
 @pytest.mark.parametrize("keep", [0, 5, 200, -1], ids=["empty", "start", "header", "end"])
 def test_a_file_that_was_cut_off_is_refused(saved, keep):
     saved.write_bytes(saved.read_bytes()[:keep])
-    with pytest.raises(CheckpointError, match=r"model.safetensors is no whole safetensors file"):
+    with pytest.raises(
+        CheckpointError, match=r"model.safetensors is (no whole safetensors file|empty)"
+    ):
         load(saved)
 
 
@@ -186,7 +231,7 @@ def test_a_missing_file_is_named(tmp_path):
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path):
-    with pytest.raises(CheckpointError, match="holds no run, and no ViT of Hugging Face"):
+    with pytest.raises(FileNotFoundError, match=r"no weights in .*; give another folder"):
         load(tmp_path)
 
 
@@ -219,7 +264,7 @@ def test_another_programs_file_is_refused(saved, about, reason):
 
 def test_a_file_without_metadata_is_refused(saved):
     safetensors.torch.save_file(safetensors.torch.load_file(saved), saved)
-    with pytest.raises(CheckpointError, match="are of no layout that we know"):
+    with pytest.raises(CheckpointError, match="the shapes do not tell how many heads"):
         load(saved)
 
 
@@ -241,6 +286,99 @@ def test_weights_that_are_missing_or_too_many_are_named(saved):
         load(saved)
     assert "head.weight: the file has None, the model (3, 16)" in str(caught.value)
     assert "tail.weight: the file has (3, 16), the model None" in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["nan", "inf"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_weights_that_are_no_numbers_are_refused_by_tensor_and_file(saved, value, dtype):
+    state = safetensors.torch.load_file(saved)
+    state = {name: tensor.to(dtype) for name, tensor in state.items()}
+    state["head.bias"][1] = float(value)
+    resaved(saved, state)
+    with pytest.raises(CheckpointError, match=r"model.safetensors: head.bias holds 1 of 3 numbers"):
+        load(saved)
+
+
+@pytest.mark.parametrize(
+    ("about", "words"),
+    [
+        ({"classes": '["a", "b"]'}, "it names 2 classes of 3"),
+        ({"mean": "[1.0]"}, "and 1 means and 3 deviations of 3 channels"),
+        ({"std": "[1.0, 0.0, 1.0]"}, r"deviation \[1.0, 0.0, 1.0\] make pixels NaN"),
+        ({"mean": "[1.0, NaN, 1.0]"}, r"mean \[1.0, nan, 1.0\]"),
+    ],
+)
+def test_classes_and_statistics_that_do_not_fit_the_model_are_refused(saved, about, words):
+    resaved(saved, **about)
+    with pytest.raises(CheckpointError, match=words):
+        load(saved)
+
+
+# What is said of weights
+
+
+@pytest.fixture
+def bare(tmp_path):
+    """The weights of a model of ours, and nothing that is said of them."""
+    torch.save(classifier().model.state_dict(), tmp_path / "bare.pt")
+    return tmp_path / "bare.pt"
+
+
+def test_what_nobody_says_is_assumed_and_noted(bare):
+    found = load(f"{bare},heads=2")
+    assert found.assumed == {
+        "image_size": (8, 8), "eps": 1e-6, "gelu": "none", "mean": 0.5, "std": 0.5,
+        "classes": "0:…:2",
+    }  # fmt: skip
+    line = pretrained.assumptions(f"{bare},heads=2", found.assumed)
+    assert "image_size=8x8 eps=1e-06 gelu=none mean=0.5 std=0.5 classes=0:…:2;" in line
+    assert line.endswith(f"add the right one to the name of the weights: {bare},image_size=8x8")
+
+
+def test_what_is_said_behind_the_name_is_taken(bare):
+    said = "heads=4,image_size=8x8,eps=1e-5,gelu=tanh,mean=0.1:0.2:0.3,std=0.5,classes=x:y:z"
+    found = load(f"{bare},{said}")
+    config = found.model.config
+    assert (config.heads, config.eps, config.gelu) == (4, 1e-5, "tanh")
+    assert found.mean.tolist() == pytest.approx([25.5, 51, 76.5])
+    assert found.std.tolist() == [127.5] * 3
+    assert (found.classes, found.assumed) == (("x", "y", "z"), {})
+    images = noise(2, 3, 8, 8)
+    assert not torch.equal(found.logits(images), load(f"{bare},heads=2").logits(images))
+
+
+def test_a_file_whose_name_looks_like_it_is_a_file(bare):
+    other = bare.rename(bare.with_name("bare.pt,heads=4"))
+    with pytest.raises(CheckpointError, match="the shapes do not tell how many heads"):
+        load(other)
+    assert load(f"{other},heads=2").model.config.heads == 2
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ("head=2", "of weights can be said heads, .*; did you mean heads?"),
+        ("heads=2,heads=4", "says heads twice; say it once"),
+        ("heads=two", "heads=two is no number; write heads=12"),
+        ("heads=5", "heads 5 does not divide width 16"),
+        ("heads=2,image_size=8x9", "patch_size 4 does not divide the image of 8×9"),
+        ("heads=2,image_size=16x16", "positions.*|another shape"),
+        ("heads=2,mean=0.5:0.5", "the model needs 3 finite numbers"),
+        ("heads=2,mean=nan", "the model needs 3 finite numbers"),
+        ("heads=2,std=0", "std is .*; it must be above 0"),
+        ("heads=2,classes=a:b", "tells 3 classes apart, but 2 are named"),
+        ("heads=2,gelu=quick", "gelu 'quick' does not exist"),
+        ("heads=2,entry=ema", "bare.pt: no entry 'ema'; there are ''"),
+    ],
+)
+def test_what_cannot_be_said_is_refused(bare, said, words):
+    with pytest.raises(ValueError, match=words):
+        load(f"{bare},{said}")
+
+
+def test_a_statement_about_weights_of_ours_is_refused(saved):
+    with pytest.raises(ValueError, match="says itself what it is; heads cannot be given"):
+        load(f"{saved},heads=2")
 
 
 # Moving

@@ -19,7 +19,7 @@ from helpers.tiny import CLASSES, MODEL, dataset
 from PIL import Image
 from rich.console import Console
 
-from vitlit import cli, presets, pretrained, records
+from vitlit import cli, figures, presets, pretrained, records
 from vitlit.classifier import load
 from vitlit.config import ViTConfig
 from vitlit.layouts import to_layout
@@ -256,6 +256,92 @@ def test_export_writes_a_folder_and_says_how_to_load_it(vitlit, trained, tmp_pat
         assert (code, message in err) == (1, True)
 
 
+def test_the_lines_of_every_export_run_as_printed_and_predict_the_same(vitlit, trained, tmp_path):
+    root, _ = trained
+    ours = load(root / "my-runs" / "one" / "model.safetensors")
+    replace(ours, model=randomize_(ours.model).float()).save(tmp_path / "w")
+    for library in ("torchvision", "timm", "huggingface"):
+        code, lines, err = vitlit("export", library, "--to", library, "--weights", "w")
+        assert code == 0, err
+        ran = subprocess.run(
+            [sys.executable, "-c", lines], cwd=tmp_path, capture_output=True, text=True
+        )
+        assert ran.returncode == 0, ran.stderr
+        _, expected, _ = vitlit("predict", figures.CHELSEA, "--weights", library, "--top", 1)
+        assert expected.endswith(f": {ran.stdout}"), (library, expected, ran.stdout)
+
+
+def test_an_export_that_a_library_cannot_hold_names_the_command_that_helps(vitlit, trained):
+    root, _ = trained
+    ours = load(root / "my-runs" / "one" / "model.safetensors")
+    config = replace(ours.model.config, head="mlp")
+    replace(ours, model=VisionTransformer(config)).save("w")
+    code, _, err = vitlit("export", "out", "--to", "timm", "--weights", "w")
+    assert code == 1
+    assert "vitlit train --preset finetune-32 --set start=w --set 'model.image_size=[8,8]'" in err
+
+
+def test_what_is_assumed_of_weights_is_said_and_can_be_said_otherwise(vitlit, trained, tmp_path):
+    root, _ = trained
+    image = next((root / "tiny" / "test" / "bee").iterdir())
+    model = randomize_(VisionTransformer(ViTConfig(image_size=(16, 16), classes=3))).float()
+    torch.save({"net": model.state_dict()}, tmp_path / "mine.pth.tar")
+    code, _, err = vitlit("predict", image, "--weights", "mine.pth.tar")
+    assert (code, err.count("\n")) == (0, 1)
+    assert err.startswith("assumed of mine.pth.tar: image_size=16x16 eps=1e-06 gelu=none heads=3 ")
+    said = "heads=3,eps=1e-6,gelu=none,image_size=16x16,mean=0.5,std=0.5,classes=x:y:z"
+    code, out, err = vitlit("predict", image, "--weights", f"mine.pth.tar,{said}")
+    assert (code, err) == (0, "")
+    assert {name for name, _ in re.findall(r"(\w+) ([\d.]+)%", out)} == {"x", "y", "z"}
+    code, out, _ = vitlit("evaluate", "--weights", "mine.pth.tar,classes=ant:bee:cat",
+                          "--data", root / "tiny")  # fmt: skip
+    assert (code, "of 24 test images right" in out) == (0, True)
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate", "export"])
+def test_weights_that_are_no_numbers_are_refused_by_every_command(vitlit, trained, command):
+    root, _ = trained
+    model = randomize_(VisionTransformer(ViTConfig(image_size=(16, 16), classes=3))).float()
+    model.head.bias.data[0] = float("nan")
+    torch.save(model.state_dict(), "nan.pt")
+    image = next((root / "tiny" / "test" / "bee").iterdir())
+    words = {"predict": [image], "evaluate": ["--data", root / "tiny"],
+             "export": ["out", "--to", "timm"]}[command]  # fmt: skip
+    code, _, err = vitlit(command, *words, "--weights", "nan.pt")
+    assert code == 1
+    assert err.startswith("error: nan.pt: head.bias holds 1 of 3 numbers that are NaN")
+    assert not Path("out").exists()
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        (".", "--attention . is a folder; give a file, attention.png"),
+        ("seen.jpg", "--attention seen.jpg is to be a PNG; call it seen.png"),
+        ("picture.png", "--attention picture.png is the picture itself; give another file"),
+    ],
+)
+def test_a_place_for_a_drawing_that_is_none_is_refused_first(vitlit, tmp_path, place, words):
+    Image.effect_noise((9, 9), 80).save(tmp_path / "picture.png")
+    before = (tmp_path / "picture.png").read_bytes()
+    code, _, err = vitlit("predict", "picture.png", "--attention", place)
+    assert (code, err) == (1, f"error: {words}\n")
+    assert (tmp_path / "picture.png").read_bytes() == before
+
+
+def test_training_from_foreign_weights_says_what_was_assumed(vitlit, trained, tmp_path):
+    root, _ = trained
+    model = randomize_(VisionTransformer(ViTConfig(image_size=(16, 16), classes=7))).float()
+    torch.save({"model_state_dict": model.state_dict()}, tmp_path / "mine.ckpt")
+    words = ["--preset", "finetune-32", "--set=start=mine.ckpt", "--set=epochs=1"]
+    code, _, err = vitlit("train", *words, "--data", root / "tiny", "--name", "tuned")
+    assert code == 0, err
+    assert "assumed of mine.ckpt: image_size=16x16" in err
+    about = records.read(tmp_path / "my-runs" / "tuned").config["started"]
+    assert about["trained_on"] == "mine.ckpt"
+    assert about["assumed"]["heads"] == 3
+
+
 def test_data_says_what_is_there(vitlit, trained):
     root, _ = trained
     code, out, _ = vitlit("data", root / "tiny")
@@ -354,7 +440,10 @@ def test_help_names_the_commands(vitlit):
         ("train --data TOYS --set model.patch_size=3", "patch_size 3 does not divide the image"),
         ("train --data TOYS --set model.pooling=max", "pooling 'max' does not exist; choose"),
         ("train --data TOYS --set holdout=30", "holdout 30 must be less than the 30 images"),
-        ("train --data TOYS --device tpu", "no device 'tpu'; choose cpu, cuda, cuda:N or auto"),
+        (
+            "train --data TOYS --device tpu",
+            "no device 'tpu'; choose cpu, cuda, cuda:N, mps or auto",
+        ),
         ("train --data nowhere", "source is 'nowhere', where nothing is; give the path"),
         ("train --data TEXT", "text.txt cannot be read"),
         ("train --data TOYS --size big", "size is 'big'; write a side, such as 64, or height"),
@@ -366,7 +455,7 @@ def test_help_names_the_commands(vitlit):
             "evaluate --weights nowhere",
             "no weights nowhere; give a file, or a run's folder or its name",
         ),
-        ("evaluate --weights TEXT", "text.txt is no whole safetensors file"),
+        ("evaluate --weights TEXT", "text.txt is no safetensors, npz or PyTorch file; give a file"),
         ("evaluate --weights WEIGHTS --data nowhere", "where nothing is"),
         ("predict nowhere.png --weights WEIGHTS", "nowhere.png cannot be read"),
         ("predict TEXT --weights WEIGHTS", "text.txt is no readable image"),

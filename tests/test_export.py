@@ -3,17 +3,23 @@
 import contextlib
 import errno
 import os
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from test_layouts import SMALL, random_model
 
 from vitlit import pretrained
+from vitlit.checkpoint import CheckpointError
 from vitlit.classifier import Classifier
 from vitlit.config import ViTConfig
-from vitlit.export import EXPORTS, export
+from vitlit.data import open_rgb
+from vitlit.export import EXPORTS, export, predicting
+from vitlit.finetune import adapted
+from vitlit.presets import PRESETS
 
 CLASSES = tuple("abcde")
 
@@ -74,6 +80,59 @@ def test_timm_and_hugging_face_learn_classes_and_statistics(tmp_path):
     torch.testing.assert_close(found, ours.inputs(picture[None]), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("layout", EXPORTS)
+@pytest.mark.parametrize("channels", [3, 1])
+def test_the_lines_that_are_printed_predict_what_we_predict(tmp_path, layout, channels, capsys):
+    if (layout, channels) == ("torchvision", 1):
+        pytest.skip("torchvision has no model of one channel")
+    ours, picture = classifier(channels=channels), tmp_path / 'a "cat".png'
+    noise = torch.randint(0, 256, (30, 50, 3), dtype=torch.uint8)
+    Image.fromarray(noise.numpy()).save(picture)
+    folder = tmp_path / "out ü"
+    lines = export(ours, layout, folder) + predicting(ours, layout, folder, picture)
+    exec(lines, {})
+    chances = ours.logits(open_rgb(picture, (8, 8), channels)[None])[0].softmax(dim=0)
+    expected = f"{CLASSES[int(chances.argmax())]} {chances.max():.1%}"
+    assert capsys.readouterr().out.splitlines()[-1] == expected
+
+
+@pytest.mark.parametrize("layout", EXPORTS)
+def test_equal_weights_make_equal_folders(tmp_path, layout):
+    folders = [tmp_path / str(i) for i in range(6)]
+    for folder in folders:
+        export(classifier(), layout, folder)
+    for name in os.listdir(folders[0]):
+        assert len({(folder / name).read_bytes() for folder in folders}) == 1, name
+
+
+def test_weights_that_are_no_numbers_are_not_exported(tmp_path):
+    ours = classifier()
+    ours.model.head.bias.data[2] = float("nan")
+    with pytest.raises(CheckpointError, match=r"my-runs/x: head.bias holds 1 of 5 numbers"):
+        export(ours, "timm", tmp_path / "out", "my-runs/x")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_what_a_preset_trains_goes_to_every_layout_or_a_command_is_named(tmp_path, name):
+    fields = {"image_size": (32, 32), "classes": 5} | PRESETS[name]().model
+    small = {"width": 12, "depth": 1, "heads": 3, "mlp_width": 24}
+    ours = classifier(**{**fields, **small})
+    for layout in ("timm", "huggingface") if fields.get("head") == "mlp" else ():
+        with pytest.raises(ValueError, match=r"train anew with --set model.head=linear$") as caught:
+            export(ours, layout, tmp_path / layout, "my-runs/a b")
+        command = str(caught.value).partition("linear head: ")[2].partition(", or train")[0]
+        words = shlex.split(command)
+        assert words[:4] == ["vitlit", "train", "--preset", "finetune-32"]
+        assert "start=my-runs/a b" in words
+        assert PRESETS[words[3]]().model["head"] == "linear"
+        ours = replace(ours, model=adapted(ours.model, head="linear"))
+        export(ours, layout, tmp_path / layout)
+        ours = classifier(**{**fields, **small})
+    for layout in set(EXPORTS) - {path.name for path in tmp_path.iterdir()}:
+        export(ours, layout, tmp_path / layout)
+
+
 def test_hugging_faces_folder_comes_back_to_us_bit_by_bit(tmp_path):
     ours = classifier()
     export(ours, "huggingface", tmp_path / "out")
@@ -91,15 +150,16 @@ def test_hugging_faces_folder_comes_back_to_us_bit_by_bit(tmp_path):
         (
             "timm",
             {"head": "mlp"},
-            "timm has no model with an MLP head; export it to torchvision, or fine-tune it with a "
-            "linear head first, as in chapter 7",
+            "timm has no model with an MLP head; export it to torchvision, or give it a linear "
+            r"head: vitlit train --preset finetune-32 --set start=WEIGHTS --set 'model.image_size="
+            r"\[8,8\]', or train anew with --set model.head=linear",
         ),
         ("huggingface", {"head": "mlp"}, "huggingface has no model with an MLP head"),
         ("huggingface", {"pooling": "mean"}, "mean pooling; export it to timm$"),
         (
             "torchvision",
             {"head": "mlp", "activation": "relu"},
-            "relu in its MLP head; fine-tune it with a linear head first",
+            "relu in its MLP head; give it a linear head: vitlit train",
         ),
         (
             "torchvision",

@@ -83,6 +83,13 @@ def test_other_classes_need_a_new_head_of_the_same_kind(model):
     assert new.head.output.weight.count_nonzero() == 0
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_precision_is_kept(model, dtype):
+    new = adapted(model.to(dtype), head="linear", image_size=(12, 16))
+    assert {tensor.dtype for tensor in new.state_dict().values()} == {dtype}
+    assert new(torch.rand(1, 3, 12, 16, dtype=dtype)).shape == (1, 3)
+
+
 def test_training_or_evaluation_is_kept(model):
     assert not adapted(model.eval()).training
     assert adapted(model.train()).training
@@ -182,9 +189,9 @@ def test_what_the_start_decides_cannot_be_set():
 
 def test_images_of_other_channels_are_refused(start):
     name, _ = start
-    gray = dataset(channels=1)
-    with pytest.raises(ValueError, match="takes images of 3 channels, tiny has 1"):
-        classifier_for(tuned(name), gray, gray.train_images)
+    two = dataset(channels=2)
+    with pytest.raises(ValueError, match="takes images of 3 channels, tiny has 2"):
+        classifier_for(tuned(name), two, two.train_images)
 
 
 def test_other_classes_need_a_new_head(start):

@@ -49,9 +49,11 @@ def test_without_torchrun_there_is_one_process():
         processes.wait()
 
 
-@pytest.mark.parametrize("name", ["cpu:foo", "cuda:x", "tpu", ""])
+@pytest.mark.parametrize("name", ["cpu:foo", "cuda:x", "cuda:٣", "tpu", "xpu", "mps:1", "MPS", ""])
 def test_a_device_that_is_none_is_refused(name):
-    with pytest.raises(ValueError, match=f"no device '{name}'; choose cpu, cuda, cuda:N or auto"):
+    with pytest.raises(
+        ValueError, match=f"no device '{name}'; choose cpu, cuda, cuda:N, mps or auto"
+    ):
         processes.device_of(name)
 
 
@@ -64,6 +66,37 @@ def test_a_gpu_is_counted_and_named_by_its_number(monkeypatch):
     assert processes.machine("cuda:1")["gpu"] == "the GPU cuda:1"
     with pytest.raises(ValueError, match="device 'cuda:2' is not there; use --device cpu"):
         processes.device_of("cuda:2")
+
+
+@pytest.fixture
+def apple(monkeypatch):
+    """A computer with Apple's GPU and no other."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+
+
+def test_apples_gpu_is_a_device(apple, monkeypatch):
+    assert processes.device_of("auto") == processes.device_of("mps") == "mps"
+    assert processes.device_of("cpu") == "cpu"
+    assert processes.machine("mps")["gpu"].startswith("Apple ")
+    assert processes.machine("cpu")["gpu"] is None
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert processes.device_of("auto") == "cuda"
+
+
+def test_without_any_gpu_auto_is_the_cpu_and_mps_is_refused(apple, monkeypatch):
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert processes.device_of("auto") == "cpu"
+    with pytest.raises(ValueError, match="device 'mps' is not there; use --device cpu"):
+        processes.device_of("mps")
+
+
+def test_several_processes_do_not_share_apples_gpu(apple, monkeypatch):
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert processes.device_of("auto") == "cpu"
+    with pytest.raises(ValueError, match="several processes cannot share Apple's GPU"):
+        processes.device_of("mps")
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -143,3 +144,45 @@ def test_the_environment_says_what_ran(tmp_path, monkeypatch):
     json.dumps(environment)
     monkeypatch.setenv("PATH", str(tmp_path))
     assert records.environment()["commit"] is None
+
+
+# Weights that are not there
+
+
+@pytest.fixture
+def places(tmp_path, monkeypatch):
+    """A book with two runs, and a reader with one, and one that is not finished."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(records, "book", lambda: tmp_path / "runs")
+    monkeypatch.setenv("VITLIT_RUNS", str(tmp_path / "my-runs"))
+    for run in ("runs/cpu-seed0", "runs/tuned", "my-runs/own"):
+        (tmp_path / run).mkdir(parents=True)
+        (tmp_path / run / "model.safetensors").touch()
+    (tmp_path / "my-runs" / "half").mkdir()
+    (tmp_path / "my-runs" / "half" / "training.pt").touch()
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("cpu-sed0", "; near it are cpu-seed0"),
+        ("owm", "; near it are own"),
+        ("nothing", "; runs with weights are cpu-seed0, tuned, own"),
+        ("runs/own", ": in runs are tuned, cpu-seed0"),
+        ("my-runs/oven", ": in my-runs are own"),
+        ("half", "a run that is not finished; repeat its command"),
+        ("torchvison:vit_b_16", "; the libraries are torchvision:, timm: and huggingface:"),
+        ("vit_b_16", "; of a library: torchvision:vit_b_16 or timm:vit_b_16"),
+        ("google/vit-base", "; of the hub: huggingface:google/vit-base"),
+        ("C:/weights.pth", "; runs with weights are"),
+    ],
+)
+def test_what_is_there_is_named_where_nothing_is(places, source, words):
+    said = records.nothing_at(source)
+    assert said.startswith(f"no weights {source}; give a file") or source == "half"
+    assert words in said
+
+
+def test_no_folder_of_runs_is_taken_for_a_name_of_the_hub(places, tmp_path):
+    shutil.rmtree(tmp_path / "runs")
+    assert "huggingface" not in records.nothing_at("runs/own")

@@ -47,9 +47,9 @@ def imports_of(module):
     return names & set(MODULES)
 
 
-def test_the_model_files_have_at_most_400_lines_together():
+def test_the_model_files_have_at_most_450_lines_together():
     lines = {name: len((PACKAGE / f"{name}.py").read_text().splitlines()) for name in MODEL}
-    assert sum(lines.values()) <= 400, lines
+    assert sum(lines.values()) <= 450, lines
 
 
 @pytest.mark.parametrize("module", MODEL)

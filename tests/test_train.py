@@ -13,6 +13,9 @@ from helpers import interruptions
 from helpers.tiny import CLASSES, dataset, recipe
 from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from tqdm import tqdm
 
 from vitlit import checkpoint, files, records
 from vitlit import train as training
@@ -20,6 +23,7 @@ from vitlit.classifier import load
 from vitlit.encoder import Encoder
 from vitlit.evaluate import evaluate
 from vitlit.train import (
+    Learner,
     batches_of,
     classifier_for,
     fewer_patches,
@@ -27,6 +31,7 @@ from vitlit.train import (
     rate_at,
     split,
     steps_of,
+    train_epoch,
 )
 
 FILES = {
@@ -587,3 +592,30 @@ def test_a_long_run_keeps_the_positions_of_some_epochs_and_of_the_last(tmp_path)
     assert len(positions) == 1 + 40
     assert len(run.metrics["epoch"]) == 120
     np.testing.assert_allclose(positions[-1], weights_of(tmp_path)["positions.table"], atol=1e-3)
+
+
+class NoDouble(TorchDispatchMode):
+    """Fails where something is computed in float64."""
+
+    def __torch_dispatch__(self, call, types, args=(), kwargs=None):
+        found = call(*args, **(kwargs or {}))
+        for tensor in tree_leaves(found):
+            assert getattr(tensor, "dtype", None) != torch.float64, call
+        return found
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_what_runs_on_the_device_needs_no_float64_which_apples_gpus_lack(precision):
+    settings = recipe(
+        optimizer="muon", average=0.9, operations=2, erase=0.3, mix=0.5, keep=0.5, keep_epochs=1,
+        precision=precision, model={"dropout": 0.1, "stochastic_depth": 0.1},
+    )  # fmt: skip
+    data = dataset()
+    labels = F.one_hot(data.train_labels, 3).float()
+    classifier = classifier_for(settings, data, data.train_images)
+    learner = Learner(classifier, optimizers_for(classifier.model, settings), settings, 9)
+    with NoDouble(), tqdm(disable=True) as bar, fewer_patches(classifier.model, 0.5):
+        batches = batches_of(data.train_images, labels, settings, True, 0)
+        train_epoch(learner, batches, bar)
+        classifier.logits(data.test_images)
+        classifier.watch(torch.zeros(2, 3, 12, 12, dtype=torch.uint8))

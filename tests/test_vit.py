@@ -1,8 +1,11 @@
 """vitlit.vit: the whole model."""
 
+import copy
 import dataclasses
+import pickle
 from functools import partial
 
+import jaxtyping
 import pytest
 import timm
 import timm.models.vision_transformer as timms
@@ -252,10 +255,196 @@ def test_a_resized_model_keeps_fixed_positions_fixed(positions):
 
 
 def test_images_of_another_size_are_refused():
-    with pytest.raises(ValueError, match=r"5 tokens, but 7 positions .*resized"):
+    with pytest.raises(ValueError, match=r"of 8×8 pixels, the model takes 8×12; .*resized"):
         small()(torch.zeros(2, 3, 8, 8))
+
+
+def test_images_with_height_and_width_swapped_are_refused():
+    with pytest.raises(ValueError, match=r"of 12×8 pixels, the model takes 8×12"):
+        small()(torch.zeros(2, 3, 12, 8))
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int64, torch.bool])
+def test_pixels_that_were_not_normalized_are_refused(unchecked, dtype):
+    with pytest.raises(ValueError, match=f"images of {dtype} are no normalized pixels; subtract"):
+        small()(torch.zeros(2, 3, 8, 12, dtype=dtype))
+
+
+@pytest.mark.parametrize(
+    ("images", "weights"), [(torch.float64, torch.float32), (torch.float32, torch.float16)]
+)
+def test_images_of_another_precision_than_the_weights_are_refused(images, weights):
+    with pytest.raises(ValueError, match=rf"{images}, but .* are {weights}; use images\.to"):
+        small().to(weights)(torch.zeros(2, 3, 8, 12, dtype=images))
+
+
+@pytest.mark.parametrize(
+    ("shape", "words"),
+    [
+        (
+            (3, 8, 12),
+            r"shape \(3, 8, 12\) have 3 axes, .*; give one image a batch axis",
+        ),
+        ((8, 12), r"have 2 axes, not the four of \(B, C, H, W\)"),
+        ((1, 2, 3, 8, 12), r"have 5 axes, not the four"),
+        ((2, 8, 12, 3), r"the images have 8 channels, the model expects 3; bring the last axis"),
+        ((2, 4, 8, 12), r"the images have 4 channels, the model expects 3; convert the images"),
+    ],
+)
+def test_images_with_other_axes_are_refused_by_what_is_wrong(unchecked, shape, words):
+    with pytest.raises(ValueError, match=words):
+        small()(torch.zeros(shape))
 
 
 def test_heads_that_do_not_divide_the_width_are_refused():
     with pytest.raises(ValueError, match="heads 3 does not divide width 16"):
         small(heads=3)
+
+
+# What PyTorch does with models: other precisions, compilers, copies
+
+
+@pytest.fixture
+def unchecked(monkeypatch):
+    """Shapes are not checked meanwhile: compilers cannot look into the checks."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+
+
+def all_kinds():
+    """Models that take every way through the code."""
+    yield randomize_(small()).float()
+    yield randomize_(small(pooling="mean", head="mlp", positions="sincos")).float()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_every_precision_does_what_float32_does(dtype):
+    tolerance = {torch.float16: 0.02, torch.bfloat16: 0.15, torch.float64: 1e-5}[dtype]
+    images = torch.rand(2, 3, 8, 12)
+    for model in all_kinds():
+        other = copy.deepcopy(model).to(dtype)
+        expected, found = model.watch(images), other.watch(images.to(dtype))
+        for name, tensor in expected.items():
+            scale = max(1, tensor.abs().max().item())
+            assert found[name].dtype == dtype, name
+            assert (found[name] - tensor).abs().max() <= tolerance * scale, name
+        for logits in (expected["logits"], found["logits"]):
+            logits.square().mean().backward()
+        for (name, mine), theirs in zip(model.named_parameters(), other.parameters(), strict=True):
+            if mine.requires_grad:
+                scale = max(1, mine.grad.abs().max().item())
+                assert (mine.grad - theirs.grad).abs().max() <= 2 * tolerance * scale, name
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("how", [{}, {"antialias": True}, {"mode": "bilinear"}])
+def test_a_model_of_any_precision_is_resized_in_it(dtype, how):
+    for model in all_kinds():
+        resized = copy.deepcopy(model).to(dtype).resized((16, 8), **how)
+        assert {tensor.dtype for tensor in resized.state_dict().values()} == {dtype}
+        expected = model.resized((16, 8), **how).positions.table
+        torch.testing.assert_close(resized.positions.table.float(), expected, rtol=0.01, atol=0.01)
+        assert resized(torch.rand(1, 3, 16, 8, dtype=dtype)).shape == (1, 5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_under_autocast_it_computes_and_learns_in_half_precision(dtype):
+    images = torch.rand(2, 3, 8, 12)
+    for model in all_kinds():
+        expected = model(images)
+        with torch.autocast("cpu", dtype):
+            logits, watched = model(images), model.watch(images)
+        assert logits.dtype == watched["logits"].dtype == dtype
+        torch.testing.assert_close(logits.float(), expected, rtol=0.1, atol=0.2)
+        logits.float().square().mean().backward()
+        assert all(p.grad is not None for p in model.parameters() if p.requires_grad)
+
+
+def with_any_batch(program, model, watched=False):
+    """Whether a program that was made of a model computes with any number of images as it does."""
+    for count in (1, 2, 5):
+        images = torch.rand(count, 3, 8, 12)
+        expected = model.watch(images) if watched else {"logits": model(images)}
+        found = program(images)
+        found = found if isinstance(found, dict) else {"logits": found}
+        assert found.keys() == expected.keys()
+        for name, tensor in expected.items():
+            torch.testing.assert_close(found[name], tensor, msg=name)
+
+
+class Watched(nn.Module):
+    """What `watch` returns, as a module's forward."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, images):
+        return self.model.watch(images)
+
+
+@pytest.mark.parametrize("watched", [False, True])
+def test_an_exported_model_takes_any_number_of_images(unchecked, watched):
+    anything = ({0: torch.export.Dim("B", min=1)},)
+    for model in all_kinds():
+        program = torch.export.export(
+            Watched(model) if watched else model,
+            (torch.rand(3, 3, 8, 12),), dynamic_shapes=anything, strict=False,
+        )  # fmt: skip
+        with_any_batch(program.module(), model, watched)
+        core = program.run_decompositions()  # as torch.onnx does it
+        with_any_batch(core.module(), model, watched)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_model_traced_with_one_image_takes_any_number(unchecked):
+    for model in all_kinds():
+        with_any_batch(torch.jit.trace(model, torch.rand(1, 3, 8, 12)), model)
+
+
+@pytest.mark.parametrize("dynamic", [None, True])
+def test_a_model_is_compiled_as_one_graph(unchecked, dynamic):
+    for model in all_kinds():
+        torch._dynamo.reset()
+        how = {"backend": "eager", "fullgraph": True, "dynamic": dynamic}
+        with_any_batch(torch.compile(model, **how), model)
+
+
+def test_a_copy_and_a_pickled_model_are_the_same_and_can_be_watched():
+    images = torch.rand(2, 3, 8, 12)
+    for model in all_kinds():
+        model.watch(images)
+        for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+            assert torch.equal(other(images), model(images))
+            assert list(other.watch(images)) == list(model.watch(images))
+            nn.init.zeros_(other.positions.table)
+            assert not torch.equal(other(images), model(images))
+
+
+def test_functions_of_parameters_and_gradients_an_image(unchecked):
+    images = torch.rand(3, 3, 8, 12)
+    for model in all_kinds():
+        parameters = dict(model.named_parameters())
+        call = partial(torch.func.functional_call, model)
+        assert torch.equal(call(parameters, (images,)), model(images))
+        doubled = {name: torch.stack([p, 2 * p]) for name, p in parameters.items()}
+        both = torch.func.vmap(call, (0, None))(doubled, (images,))
+        torch.testing.assert_close(both[0], model(images))
+
+        def loss(chosen, image, call=call):
+            return call(chosen, (image[None],)).square().sum()
+
+        each = torch.func.vmap(torch.func.grad(loss), (None, 0))(parameters, images)
+        for i, image in enumerate(images):
+            model.zero_grad()
+            model(image[None]).square().sum().backward()
+            for name, parameter in model.named_parameters():
+                if parameter.requires_grad:
+                    torch.testing.assert_close(each[name][i], parameter.grad, msg=name)
+
+
+def test_no_image_makes_no_logits_and_strides_do_not_matter():
+    images = torch.rand(2, 3, 8, 12)
+    for model in all_kinds():
+        assert model(images[:0]).shape == (0, 5)
+        last = images.contiguous(memory_format=torch.channels_last)
+        torch.testing.assert_close(model(last), model(images))

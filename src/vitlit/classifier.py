@@ -1,18 +1,18 @@
 """A trained model with what it needs to read a picture, and where such models come from."""
 
 import json
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from jaxtyping import Float, UInt8
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 from torch.nn import functional as F
 
-from vitlit import files, pretrained, records
+from vitlit import files, pretrained, records, weights
 from vitlit.checkpoint import CheckpointError
 from vitlit.config import ViTConfig
 from vitlit.data import Dataset
@@ -28,6 +28,8 @@ class Classifier:
     mean: Float[Tensor, " C"]  # grey levels, 0–255
     std: Float[Tensor, " C"]
     trained_on: str  # the data's title, for whoever shows a prediction
+    assumed: dict[str, Any] = field(default_factory=dict)  # of foreign weights: `pretrained.load`
+    start: dict[str, Any] = field(default_factory=dict)  # what it was fine-tuned from
 
     def to(self, device: str) -> "Classifier":
         """The same on another device. The model is moved, not copied."""
@@ -38,20 +40,25 @@ class Classifier:
         """Raises ValueError if the data has other classes than the model knows."""
         if data.classes != self.classes:
             raise ValueError(
-                f"the model knows the classes {', '.join(self.classes)}; {data.title} has "
-                f"{', '.join(data.classes)}; evaluate it on the data that it was trained for"
+                f"the model knows the classes {listed(self.classes)}; {data.title} has "
+                f"{listed(data.classes)}; evaluate it on the data that it was trained for"
             )
 
-    def inputs(self, images: UInt8[Tensor, "B C h w"]) -> Float[Tensor, "B C H W"]:
+    def inputs(self, images: UInt8[Tensor, "B c h w"]) -> Float[Tensor, "B C H W"]:
         """What the model takes: images as the data stores them, normalized, and scaled to its size.
 
         A fine-tuned model may be made for larger images than the data has; they are enlarged.
+        Gray images are given to a model of three channels as three equal ones. The result has the
+        type of the model's weights.
         """
-        batch = normalize(images.to(self.mean.device), self.mean, self.std)
-        size = self.model.config.image_size
-        if batch.shape[2:] == size:
-            return batch
-        return F.interpolate(batch, size, mode="bicubic", antialias=True)
+        config, dtype = self.model.config, next(self.model.parameters()).dtype
+        images = images.to(self.mean.device)
+        if images.shape[1] == 1 and config.channels == 3:
+            images = images.expand(-1, 3, -1, -1)
+        batch = normalize(images, self.mean, self.std)
+        if batch.shape[2:] != config.image_size:
+            batch = F.interpolate(batch, config.image_size, mode="bicubic", antialias=True)
+        return batch.to(dtype)
 
     @torch.no_grad()
     def logits(self, images: UInt8[Tensor, "B C h w"]) -> Float[Tensor, "B K"]:
@@ -72,7 +79,11 @@ class Classifier:
             tensor.copy_(tensor.to(dtype))
 
     def save(self, path: str | Path, dtype: torch.dtype = torch.float32) -> None:
-        """Write weights and configuration as one safetensors file, the weights as `dtype`."""
+        """Write weights and configuration as one safetensors file, the weights as `dtype`.
+
+        Equal classifiers make equal bytes. Raises CheckpointError if a weight is no finite number,
+        or too large for `dtype`.
+        """
         about = {
             "config": json.dumps(asdict(self.model.config)),
             "classes": json.dumps(self.classes),
@@ -80,29 +91,42 @@ class Classifier:
             "std": json.dumps(self.std.tolist()),
             "trained_on": self.trained_on,
         }
-        weights = self.model.state_dict()
-        state = {name: t.detach().cpu().to(dtype).contiguous() for name, t in weights.items()}
-        content = save(state, metadata={"format": "pt", **about})
-        files.write(path, content)
+        state = {
+            name: tensor.detach().cpu().to(dtype).contiguous()
+            for name, tensor in self.model.state_dict().items()
+        }
+        weights.check_finite(state, f"{path}, as {str(dtype).removeprefix('torch.')}")
+        files.write(path, weights.packed(state, {"format": "pt", **about}))
 
 
-def load(source: str | Path, resized_to: tuple[int, int] | None = None, **known: Any) -> Classifier:
+def load(
+    source: str | Path,
+    resized_to: tuple[int, int] | None = None,
+    needs_head: bool = True,
+    **known: Any,
+) -> Classifier:
     """A trained classifier, ours or another library's, in evaluation mode.
 
     `source` is the name of a run, its folder, or a file that `Classifier.save` wrote; or what
     `pretrained.load` takes: "torchvision:vit_b_16", "timm:NAME", "huggingface:ORGANIZATION/NAME",
     or a file or folder of theirs. A name means the book's run before one of the reader's own.
-    `resized_to` is another image size, (H, W); `known` are fields of ViTConfig that another
-    library's shapes do not tell.
+    `resized_to` is another image size, (H, W); `known` is what another library's weights do not
+    tell, as in `pretrained.load`. It may also stand behind the name: "vit.pth,heads=12". Without
+    `needs_head` weights without a head are taken, too, and know no classes.
 
-    Raises FileNotFoundError, or CheckpointError if the weights are damaged, a pickle with code,
-    no plain ViT's, or cannot be had; ValueError if `known` is given for weights of ours.
+    Raises FileNotFoundError, or CheckpointError if the weights are damaged, not finite, a pickle
+    with code, no plain ViT's, or cannot be had; ValueError if `known` is given for weights of ours.
     """
-    place = str(records.weights_of(str(source)) or source)
+    name, said = pretrained.split(str(source))
+    place, known = str(records.weights_of(name) or name), {**said, **known}
     if pretrained.is_foreign(place):
-        found = pretrained.load(place, resized_to, **known)
-        return Classifier(found.model, found.classes, found.mean, found.std, str(source))
-    ours = _read(Path(place))
+        found = pretrained.load(place, resized_to, needs_head, **known)
+        about = found.classes, found.mean, found.std
+        return Classifier(found.model, *about, str(source), found.assumed)
+    path = Path(place).expanduser()
+    if not path.exists():
+        raise FileNotFoundError(records.nothing_at(name))
+    ours = _read(weights.file_of(path))
     if known:
         raise ValueError(f"{source} says itself what it is; {', '.join(known)} cannot be given")
     if resized_to in (None, ours.model.config.image_size):
@@ -112,16 +136,13 @@ def load(source: str | Path, resized_to: tuple[int, int] | None = None, **known:
 
 def _read(path: Path) -> Classifier:
     """Read what `Classifier.save` wrote."""
-    if not path.exists():
-        raise FileNotFoundError(f"no weights {path}; give a file, or a run's folder or its name")
     try:
         with safe_open(path, framework="pt") as file:
             about = file.metadata() or {}
             state = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise CheckpointError(
-            f"{path} is no whole safetensors file ({error}); pickled checkpoints (.pt, .pth) are "
-            "not read, because a pickle can run code: save the weights as safetensors"
+            f"{path} is no whole safetensors file ({error}); get or save it again"
         ) from error
     try:
         fields = json.loads(about["config"])
@@ -133,8 +154,19 @@ def _read(path: Path) -> Classifier:
         raise CheckpointError(
             f"{path} was not saved by vitlit: its configuration is missing or damaged ({error})"
         ) from error
+    if (len(classes), mean.shape, std.shape) != (config.classes, *[(config.channels,)] * 2):
+        raise CheckpointError(
+            f"{path} was not saved by vitlit: it names {len(classes)} classes of {config.classes}, "
+            f"and {mean.numel()} means and {std.numel()} deviations of {config.channels} channels"
+        )
+    if not bool((mean.isfinite() & std.isfinite() & (std > 0)).all()):
+        raise CheckpointError(
+            f"{path}: mean {mean.tolist()} and deviation {std.tolist()} make pixels NaN; train on "
+            "images that are not all alike"
+        )
     model = VisionTransformer(config)
     _fill(model, state, path)
+    weights.check_finite(state, str(path))
     return Classifier(model.eval(), classes, mean, std, trained_on)
 
 
@@ -153,6 +185,12 @@ def _fill(model: VisionTransformer, state: dict[str, Tensor], path: Path) -> Non
     model.load_state_dict(state)
 
 
+def listed(names: Sequence[str], most: int = 10) -> str:
+    """Names in a row; of many the first, and how many there are."""
+    more = f" … ({len(names)} in all)" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
 def normalize(
     images: UInt8[Tensor, "B C H W"], mean: Float[Tensor, " C"], std: Float[Tensor, " C"]
 ) -> Float[Tensor, "B C H W"]:
@@ -163,9 +201,10 @@ def normalize(
 def statistics(images: UInt8[Tensor, "n C H W"]) -> tuple[Float[Tensor, " C"], Float[Tensor, " C"]]:
     """Mean and deviation of each channel over all pixels, in grey levels."""
     flat = images.transpose(0, 1).flatten(1)
-    counts = torch.stack([channel.bincount(minlength=256) for channel in flat]).double()
+    counts = torch.stack([channel.bincount(minlength=256) for channel in flat])
+    counts = counts.cpu().double()  # Apple's GPUs have no float64
     share = counts / counts.sum(dim=1, keepdim=True)
-    levels = torch.arange(256, dtype=torch.float64, device=images.device)
+    levels = torch.arange(256, dtype=torch.float64)
     mean = (share * levels).sum(dim=1)
     variance = (share * (levels - mean[:, None]) ** 2).sum(dim=1)
-    return mean.float(), variance.sqrt().float()
+    return mean.float().to(images.device), variance.sqrt().float().to(images.device)

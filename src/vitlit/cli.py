@@ -46,11 +46,14 @@ Weights = Annotated[
     str | None,
     typer.Option(
         help="A run's name or folder, a model.safetensors, or another library's weights: a file or "
-        "folder of them, torchvision:vit_b_16, timm:NAME, huggingface:ORGANIZATION/NAME. [default: "
-        "your newest run that has some, else the book's best]"
+        "folder of them, torchvision:vit_b_16, timm:NAME, huggingface:ORGANIZATION/NAME. What they "
+        "do not tell may follow the name: vit.pth,heads=12. [default: your newest run that has "
+        "some, else the book's best]"
     ),
 ]
-Device = Annotated[str, typer.Option(help="cpu, cuda or cuda:N; auto takes a GPU if there is one.")]
+Device = Annotated[
+    str, typer.Option(help="cpu, cuda, cuda:N or mps; auto takes a GPU if there is one.")
+]
 
 
 @app.command()
@@ -193,8 +196,8 @@ def predict(
     """Say what is in a picture, among the classes that the model knows."""
     from vitlit.data import open_rgb
 
-    if attention is not None and len(images) > 1:
-        raise ValueError(f"--attention draws one picture, not {len(images)}; give one image")
+    if attention is not None:
+        _check_drawing(attention, images)
     classifier = _classifier(weights, device)
     config = classifier.model.config
     for path in images:
@@ -217,9 +220,15 @@ def export(
     weights: Weights = None,
 ) -> None:
     """Write a model so that another library loads it, and say how."""
+    from vitlit import figures
     from vitlit.export import export as write
+    from vitlit.export import predicting
 
-    console.print(write(_classifier(weights, "cpu"), to, folder), highlight=False, markup=False)
+    weights = _chosen(weights)
+    classifier = _classifier(weights, "cpu")
+    lines = write(classifier, to, folder, weights)
+    lines += predicting(classifier, to, folder, figures.CHELSEA)
+    console.print(lines, highlight=False, markup=False)
 
 
 @app.command()
@@ -275,24 +284,46 @@ def _changes(texts: list[str]) -> dict[str, Any]:
     return changes
 
 
+def _chosen(weights: str | None) -> str:
+    """The weights asked for; else those of the reader's newest run, or of the book's best."""
+    if weights is not None:
+        return weights
+    usable = [run for run in records.everywhere() if run.weights]
+    own = (run for run in usable if run.path.parent != records.book())
+    run = next(own, None) or studies.best(usable)
+    if run is None:
+        raise ValueError(
+            f"no trained weights under {records.mine()}; give --weights FILE, or train a "
+            "model with `vitlit train --preset cpu`"
+        )
+    return str(run.path)
+
+
 def _classifier(weights: str | None, device: str) -> Any:
-    """The classifier asked for; else that of the reader's newest run, or of the book's best."""
+    """The classifier of the chosen weights; what was assumed of them is said."""
     from vitlit.classifier import load
+    from vitlit.pretrained import assumptions, split
     from vitlit.processes import device_of
 
-    if weights is None:
-        usable = [run for run in records.everywhere() if run.weights]
-        own = (run for run in usable if run.path.parent != records.book())
-        run = next(own, None) or studies.best(usable)
-        if run is None:
-            raise ValueError(
-                f"no trained weights under {records.mine()}; give --weights FILE, or train a "
-                "model with `vitlit train --preset cpu`"
-            )
-        weights = str(run.path)
-    if stored := records.weights_of(weights):
+    weights, device = _chosen(weights), device_of(device)
+    if stored := records.weights_of(split(weights)[0]):
         errors.print(f"model: {stored.parent}", highlight=False, markup=False)
-    return load(weights).to(device_of(device))
+    classifier = load(weights)
+    if classifier.assumed:
+        errors.print(assumptions(weights, classifier.assumed), highlight=False, markup=False)
+    return classifier.to(device)
+
+
+def _check_drawing(path: Path, images: list[Path]) -> None:
+    """Refuse a place for a drawing that is none, before anything is computed."""
+    if len(images) > 1:
+        raise ValueError(f"--attention draws one picture, not {len(images)}; give one image")
+    if path.is_dir():
+        raise ValueError(f"--attention {path} is a folder; give a file, {path / 'attention.png'}")
+    if path.suffix.lower() != ".png":
+        raise ValueError(f"--attention {path} is to be a PNG; call it {path.with_suffix('.png')}")
+    if path.resolve() == images[0].resolve():
+        raise ValueError(f"--attention {path} is the picture itself; give another file")
 
 
 def _images_for(classifier: Any, data: str | None, size: str | None) -> Any:

@@ -68,6 +68,33 @@ class ViTConfig:
             if (value := getattr(self, name)) < 1:
                 raise ValueError(f"{name} is {value}; it must be at least 1")
 
+    def check(self, images: Any, dtype: Any) -> None:
+        """Refuse images that a model of this configuration with weights of `dtype` does not take.
+
+        Raises ValueError on pixels of another type or images of another size; on other axes or
+        channels the patch embedding does.
+        """
+        import torch
+
+        if images.ndim != 4 or images.shape[1] != self.channels:
+            return
+        if not images.is_floating_point():
+            raise ValueError(
+                f"images of {images.dtype} are no normalized pixels; subtract the mean and divide "
+                "by the deviation of what the model was trained on, or let Classifier.logits do it"
+            )
+        if images.dtype != dtype and not torch.is_autocast_enabled(images.device.type):
+            raise ValueError(
+                f"images of {images.dtype}, but the model's weights are {dtype}; use "
+                f"images.to({dtype}), or model.to({images.dtype})"
+            )
+        H, W = self.image_size
+        if images.shape[2] != H or images.shape[3] != W:
+            raise ValueError(
+                f"images of {images.shape[2]}×{images.shape[3]} pixels, the model takes {H}×{W}; "
+                "resize them, or fit the model with VisionTransformer.resized"
+            )
+
     @classmethod
     def named(cls, name: str, **changes: Any) -> "ViTConfig":
         """A size and a patch size, such as "B/16"; `changes` are other fields."""

@@ -1,25 +1,30 @@
 """Our weights in folders that other libraries load."""
 
 import json
+import re
+import shlex
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save
-
 from vitlit import files
 from vitlit.classifier import Classifier
 from vitlit.config import ViTConfig
 from vitlit.layouts import to_layout
+from vitlit.weights import check_finite, packed
 
 
-def export(classifier: Classifier, layout: str, folder: str | Path) -> str:
+def export(
+    classifier: Classifier, layout: str, folder: str | Path, weights: str | None = None
+) -> str:
     """Write a folder that another library loads, and return the lines of Python that do it.
 
     `layout` is "torchvision", "timm" or "huggingface". The folder gets model.safetensors,
-    config.json and what else the library asks for; it appears only when it is complete. Raises
-    ValueError on a layout that is read only, or on a model that the library cannot hold;
+    config.json and what else the library asks for; classes and statistics, for which torchvision
+    has no place, go to classifier.json. It appears only when it is complete. `weights` is where the
+    classifier is from, for the command of a remedy. Raises ValueError on a layout that is read
+    only, on a model that the library cannot hold, or on weights that are no finite numbers;
     FileExistsError if the folder is there; OSError if it cannot be written.
     """
     folder = Path(folder)
@@ -28,21 +33,57 @@ def export(classifier: Classifier, layout: str, folder: str | Path) -> str:
     config = classifier.model.config
     if reasons := _reasons(config, layout):
         raise ValueError(
-            f"{layout} has no model with {' and '.join(reasons)}; {_remedy(config, layout)}"
+            f"{layout} has no model with {' and '.join(reasons)}; "
+            f"{_remedy(config, layout, weights or 'WEIGHTS')}"
         )
     if folder.exists():
         raise FileExistsError(f"{folder} is there already; give another folder, or remove it")
+    check_finite(classifier.model.state_dict(), weights or "the model")
     state = to_layout(classifier.model.state_dict(), layout, config)
     tensors = {name: t.detach().cpu().contiguous() for name, t in state.items()}
-    describe, lines = EXPORTS[layout]
-    contents = {"model.safetensors": save(tensors, metadata={"format": "pt"})}
+    describe, lines, _ = EXPORTS[layout]
+    contents = {"model.safetensors": packed(tensors, {"format": "pt"})}
     for name, content in describe(classifier).items():
         contents[name] = (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
     with files.whole(folder) as new:
         new.mkdir()
         for name, bytes_ in contents.items():
             (new / name).write_bytes(bytes_)
-    return lines.format(folder=folder.as_posix())
+    return _filled(lines, folder)
+
+
+def predicting(classifier: Classifier, layout: str, folder: str | Path, picture: str | Path) -> str:
+    """More lines of Python, to follow those of `export`: what the model says of a picture.
+
+    They read classes and statistics from the folder, and crop and resize as `data.open_rgb` does.
+    """
+    c = classifier.model.config
+    H, W = c.image_size
+    mode = "RGB" if c.channels == 3 else "L"
+    logits = "model.eval()(pixels[None])" + (".logits" if layout == "huggingface" else "")
+    return f"""
+import torch
+from PIL import Image, ImageOps
+from torchvision.transforms.functional import to_tensor
+{_filled(EXPORTS[layout][2], Path(folder))}
+picture = ImageOps.exif_transpose(Image.open({_quoted(Path(picture).as_posix())})).convert("{mode}")
+picture = ImageOps.fit(picture, ({W}, {H}), Image.Resampling.BICUBIC)
+mean, std = (torch.tensor(values)[:, None, None] for values in (mean, std))
+pixels = (to_tensor(picture) - mean) / std
+with torch.no_grad():
+    chances = {logits}[0].softmax(dim=0)
+print(classes[chances.argmax().item()], f"{{chances.max():.1%}}")"""
+
+
+def _filled(lines: str, folder: Path) -> str:
+    """Lines of Python with a folder's paths in them: FOLDER, or FOLDER/ and a file in it."""
+    return re.sub(
+        r'"(.*?)FOLDER(.*?)"', lambda m: _quoted(f"{m[1]}{folder.as_posix()}{m[2]}"), lines
+    )
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _reasons(config: ViTConfig, layout: str) -> list[str]:
@@ -64,12 +105,17 @@ def _reasons(config: ViTConfig, layout: str) -> list[str]:
     return [words for applies, words in limits[layout] if applies]
 
 
-def _remedy(config: ViTConfig, layout: str) -> str:
+def _remedy(config: ViTConfig, layout: str, weights: str) -> str:
     """What to do with a model that a library cannot hold: take another library, or another head."""
     able = [other for other in EXPORTS if not _reasons(config, other)]
     ways = [f"export it to {' or '.join(able)}"] if able else []
     if config.head == "mlp" and not _reasons(replace(config, head="linear"), layout):
-        ways.append("fine-tune it with a linear head first, as in chapter 7")
+        command = f"vitlit train --preset finetune-32 --set {shlex.quote(f'start={weights}')}"
+        if config.image_size != (32, 32):
+            H, W = config.image_size
+            command += f" --set 'model.image_size=[{H},{W}]'"
+        ways.append(f"give it a linear head: {command}")
+        ways.append("train anew with --set model.head=linear")
     return ", or ".join(ways) or "train a model without"
 
 
@@ -81,7 +127,8 @@ def _for_torchvision(classifier: Classifier) -> dict[str, Any]:
         "num_classes": c.classes,
         "representation_size": (c.head_width or c.width) if c.head == "mlp" else None,
     }  # fmt: skip
-    return {"config.json": config}
+    about = {"classes": classifier.classes, **_statistics(classifier)}
+    return {"config.json": config, "classifier.json": about}
 
 
 def _for_timm(classifier: Classifier) -> dict[str, Any]:
@@ -135,26 +182,36 @@ def _statistics(classifier: Classifier) -> dict[str, list[float]]:
     return {key: (getattr(classifier, key) / 255).tolist() for key in ("mean", "std")}
 
 
-EXPORTS: dict[str, tuple[Callable[[Classifier], dict[str, Any]], str]] = {
+EXPORTS: dict[str, tuple[Callable[[Classifier], dict[str, Any]], str, str]] = {
     "torchvision": (
         _for_torchvision,
         """\
 import json
 from safetensors.torch import load_file
 from torchvision.models import VisionTransformer
-model = VisionTransformer(**json.load(open("{folder}/config.json")))
-model.load_state_dict(load_file("{folder}/model.safetensors"))""",
+model = VisionTransformer(**json.load(open("FOLDER/config.json")))
+model.load_state_dict(load_file("FOLDER/model.safetensors"))""",
+        """\
+about = json.load(open("FOLDER/classifier.json"))
+mean, std, classes = about["mean"], about["std"], about["classes"]""",
     ),
     "timm": (
         _for_timm,
         """\
 import timm
-model = timm.create_model("local-dir:{folder}", pretrained=True)""",
+model = timm.create_model("local-dir:FOLDER", pretrained=True)""",
+        """\
+about = model.pretrained_cfg
+mean, std, classes = about["mean"], about["std"], about["label_names"]""",
     ),
     "huggingface": (
         _for_huggingface,
         """\
 from transformers import ViTForImageClassification
-model = ViTForImageClassification.from_pretrained("{folder}")""",
+model = ViTForImageClassification.from_pretrained("FOLDER")""",
+        """\
+from transformers import ViTImageProcessor
+about = ViTImageProcessor.from_pretrained("FOLDER")
+mean, std, classes = about.image_mean, about.image_std, model.config.id2label""",
     ),
 }

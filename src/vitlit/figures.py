@@ -110,13 +110,16 @@ def picture_of(image: Any) -> np.ndarray:
     return np.clip(array / (255.0 if array.dtype == np.uint8 else 1.0), 0, 1)
 
 
+CHELSEA = Path(__file__).parent / "assets" / "chelsea.png"
+
+
 @cache
 def chelsea(size: int | None = None) -> np.ndarray:
     """The book's cat as uint8, 3×300×300 (the middle of the photograph), or 3×size×size.
 
     Chelsea, photographed by Stéfan van der Walt; public domain (CC0), from scikit-image.
     """
-    with Image.open(Path(__file__).parent / "assets" / "chelsea.png") as file:
+    with Image.open(CHELSEA) as file:
         square = file.convert("RGB").crop((60, 0, 360, 300))
     if size is not None:
         square = square.resize((size, size), Image.Resampling.LANCZOS, reducing_gap=3)

@@ -26,6 +26,13 @@ def adapted(
         )
     if positions not in START_POSITIONS:
         raise ValueError(f"positions {positions!r} do not exist; choose one of {START_POSITIONS}")
+    H, W = changes.get("image_size", model.config.image_size)
+    P = model.config.patch_size
+    if H % P or W % P:
+        fits = "×".join(str(max(P, round(side / P) * P)) for side in (H, W))
+        raise ValueError(
+            f"image_size {H}×{W} is no multiple of {P}, the patch size of the weights; take {fits}"
+        )
     new = VisionTransformer(replace(model.config, **changes))
     state = model.state_dict()
     if set(changes) & HEAD:
@@ -36,4 +43,4 @@ def adapted(
         how = {"mode": "nearest"} if positions == "nearest" else {}
         state["positions.table"] = model.positions.resized(new.positions.grid, **how).table
     new.load_state_dict(new.state_dict() | state)
-    return new.train(model.training)
+    return new.to(model.positions.table).train(model.training)

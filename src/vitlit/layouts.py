@@ -6,7 +6,7 @@ A layout is what another program calls the same numbers: "torchvision", "timm", 
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
@@ -93,6 +93,10 @@ LAYOUTS: dict[str, Names] = {
         "head.": "head/",
     },
 }
+
+HEADS = {  # how the names of a head's tensors begin
+    "torchvision": "heads.", "timm": "head.", "huggingface": "classifier.", "npz": "head/",
+}  # fmt: skip
 
 
 def entries(name: str, tensor: Tensor, layout: str, config: ViTConfig) -> dict[str, Tensor]:
@@ -230,9 +234,10 @@ def config_of(theirs: Mapping[str, Tensor], layout: str, **known: Any) -> ViTCon
     """The configuration that another layout's shapes imply; `known` are fields that are given.
 
     Shapes do not tell everything: the image counts as square, LayerNorm's eps as 1e-6 (Hugging
-    Face's: 1e-12), the GELU as exact (npz: the tanh approximation, as in the paper's code), and the
-    number of heads, but in npz, as that of the size in SIZES with this width and depth. Raises
-    CheckpointError where that fails and the field is not given.
+    Face's: 1e-12), the GELU as exact (npz: the tanh approximation, as in the paper's code), an MLP
+    head's activation as tanh, and the number of heads, but in npz, as that of the size in SIZES
+    with this width and depth; `guesses` names them. Raises CheckpointError where that fails and
+    the field is not given.
     """
     names = LAYOUTS[layout]
 
@@ -248,8 +253,10 @@ def config_of(theirs: Mapping[str, Tensor], layout: str, **known: Any) -> ViTCon
     grow, out = shape("encoder.blocks.{}.mlp.grow.", "bias"), shape("head.", "bias")
     out = out or shape("head.bias", "")
     if patch is None or len(patch) != 4 or table is None or grow is None or out is None:
-        needed = "patch embedding, positions, an MLP in block 0 and a head"
-        raise CheckpointError(f"the weights lack one of: {needed}; they are no whole ViT")
+        parts = {"a patch embedding": patch and len(patch) == 4, "positions": table,
+                 "an MLP in block 0": grow, "a head": out}  # fmt: skip
+        lacking = " and ".join(part for part, found in parts.items() if not found)
+        raise CheckpointError(f"the weights lack {lacking}; they are no whole ViT")
     width, channels, P, _ = (patch[3], patch[2], *patch[:2]) if layout == "npz" else patch
     norm = str(names["encoder.blocks.{}.norm1."])
     numbered = re.compile(re.escape(norm).replace(r"\{\}", r"(\d+)"))
@@ -264,7 +271,7 @@ def config_of(theirs: Mapping[str, Tensor], layout: str, **known: Any) -> ViTCon
     if hidden := shape("head.hidden.", "bias"):
         fields |= {"head": "mlp", "head_width": hidden[0]}
     if "image_size" not in known:
-        N = table[1] - class_token
+        N = math.prod(table[:-1]) - class_token
         if math.isqrt(N) ** 2 != N:
             raise CheckpointError(f"{N} positions make no square; give image_size=(H, W)")
         fields["image_size"] = (P * math.isqrt(N),) * 2
@@ -274,7 +281,30 @@ def config_of(theirs: Mapping[str, Tensor], layout: str, **known: Any) -> ViTCon
         if not heads and query is None:
             raise CheckpointError(
                 f"the shapes do not tell how many heads a model of width {width} and depth {depth} "
-                "has; give vitlit.pretrained.load the argument heads"
+                "has; give heads: --assume heads=N, or the argument heads"
             )
         fields["heads"] = query[0] if query else heads[0]
-    return ViTConfig(**{**fields, **known})
+    try:
+        return ViTConfig(**{**fields, **known})
+    except ValueError as error:
+        raise CheckpointError(f"no ViT has these shapes: {error}") from error
+
+
+def guesses(config: ViTConfig, layout: str, known: Collection[str]) -> dict[str, Any]:
+    """The fields of a configuration from `config_of` that no shape tells, and nobody has given."""
+    names = ["image_size", "eps", "gelu"]
+    names += ["heads"] if layout != "npz" else []
+    names += ["activation"] if config.head == "mlp" else []
+    return {name: getattr(config, name) for name in names if name not in known}
+
+
+def has_head(theirs: Mapping[str, Tensor], layout: str) -> bool:
+    """Whether a state dict of a layout has a head."""
+    return any(name.startswith(HEADS[layout]) for name in theirs)
+
+
+def new_head(theirs: Mapping[str, Tensor], layout: str) -> dict[str, Tensor]:
+    """A linear head of zeros and one class for a state dict that has none, in its layout."""
+    table = theirs.get(str(LAYOUTS[layout]["positions.table"]), torch.zeros(1))
+    state = {"head.weight": table.new_zeros(1, table.shape[-1]), "head.bias": table.new_zeros(1)}
+    return to_layout(state, layout, ViTConfig())

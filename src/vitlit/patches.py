@@ -32,7 +32,7 @@ def unpatchify(
     patches: Float[Tensor, "B N CPP"], patch_size: int, image_size: tuple[int, int]
 ) -> Float[Tensor, "B C H W"]:
     """Put the patches of `patchify` back together."""
-    B, P = len(patches), patch_size
+    B, P = patches.shape[0], patch_size
     rows, columns = grid_of(image_size, P)
     blocks = patches.reshape(B, rows, columns, -1, P, P)
     return blocks.permute(0, 3, 1, 4, 2, 5).reshape(B, -1, *image_size)
@@ -59,8 +59,14 @@ class PatchEmbedding(nn.Module):
         nn.init.zeros_(self.projection.bias)
 
     def forward(self, images: Float[Tensor, "B C H W"]) -> Float[Tensor, "B N D"]:
-        """Embed the patches. Raises ValueError on other channels than the model's."""
-        if images.shape[1] != self.channels:
-            given = f"the images have {images.shape[1]} channels, the model expects {self.channels}"
-            raise ValueError(f"{given}; convert the images, or build a model with `channels` set")
+        """Embed the patches. Raises ValueError on images that are no (B, channels, H, W)."""
+        C, shape = self.channels, tuple(images.shape)
+        if len(shape) != 4:
+            given = f"images of shape {shape} have {len(shape)} axes, not the four of (B, C, H, W)"
+            raise ValueError(f"{given}; give one image a batch axis with image[None]")
+        if shape[1] != C:
+            last = "bring the last axis forward with images.permute(0, 3, 1, 2)"
+            other = "convert the images, or build a model with `channels` set"
+            given = f"the images have {shape[1]} channels, the model expects {C}"
+            raise ValueError(f"{given}; {last if shape[3] == C else other}")
         return self.projection(patchify(images, self.patch_size))

@@ -17,7 +17,7 @@ class ClassToken(nn.Module):
 
     def forward(self, tokens: Float[Tensor, "B N D"]) -> Float[Tensor, "B T D"]:
         """Prepend the class token: N patches become T = N + 1 tokens."""
-        first = self.token.expand(len(tokens), 1, -1)
+        first = self.token.expand(tokens.shape[0], 1, -1)
         return torch.cat([first, tokens], dim=1)
 
 
@@ -43,10 +43,11 @@ def interpolate_positions(
     timm bicubic with antialiasing; mode may also be "nearest".
     """
     extra = len(table) - old_grid[0] * old_grid[1]
-    image = table[extra:].T.unflatten(1, old_grid)[None]
+    exact = torch.promote_types(table.dtype, torch.float32)  # half precision is too coarse here
+    image = table[extra:].to(exact).T.unflatten(1, old_grid)[None]
     how = {} if mode == "nearest" else {"align_corners": align_corners, "antialias": antialias}
     image = F.interpolate(image, size=new_grid, mode=mode, **how)
-    return torch.cat([table[:extra], image[0].flatten(1).T])
+    return torch.cat([table[:extra], image[0].flatten(1).T.to(table.dtype)])
 
 
 class PositionEmbedding(nn.Module):

@@ -4,6 +4,7 @@ Every process holds the whole model and all images, and takes its part of each b
 """
 
 import os
+import platform
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,14 +15,21 @@ from torch import Tensor, distributed
 
 
 def device_of(name: str) -> str:
-    """A device by its name: cpu, cuda or cuda:N; auto is a GPU if there is one.
+    """A device by its name: cpu, cuda, cuda:N or mps; auto is a GPU if there is one.
 
-    Raises ValueError if there is no such device.
+    mps is the GPU of an Apple computer, which several processes cannot share. Raises ValueError if
+    there is no such device.
     """
+    together = "LOCAL_RANK" in os.environ
     if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
-        raise ValueError(f"no device {name!r}; choose cpu, cuda, cuda:N or auto")
+        apple = torch.backends.mps.is_available() and not together
+        return "cuda" if torch.cuda.is_available() else "mps" if apple else "cpu"
+    if not re.fullmatch(r"cpu|mps|cuda(:[0-9]+)?", name):
+        raise ValueError(f"no device {name!r}; choose cpu, cuda, cuda:N, mps or auto")
+    if name == "mps" and not torch.backends.mps.is_available():
+        raise ValueError("device 'mps' is not there; use --device cpu")
+    if name == "mps" and together:
+        raise ValueError("several processes cannot share Apple's GPU; use --device cpu")
     there = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name.startswith("cuda") and int(name.partition(":")[2] or 0) >= there:
         raise ValueError(f"device {name!r} is not there; use --device cpu")
@@ -30,11 +38,12 @@ def device_of(name: str) -> str:
 
 def machine(device: str) -> dict[str, Any]:
     """What a record says of a device and the processes that share the work on it."""
-    return {
-        "processes": count(),
-        "threads": torch.get_num_threads(),
-        "gpu": torch.cuda.get_device_name(device) if device.startswith("cuda") else None,
-    }
+    gpu = None
+    if device.startswith("cuda"):
+        gpu = torch.cuda.get_device_name(device)
+    elif device == "mps":
+        gpu = f"Apple {platform.machine()}"
+    return {"processes": count(), "threads": torch.get_num_threads(), "gpu": gpu}
 
 
 def count() -> int:

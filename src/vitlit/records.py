@@ -4,9 +4,11 @@ Needs no torch, so that the website can be built without it.
 """
 
 import csv
+import difflib
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -156,11 +158,40 @@ def weights_of(source: str) -> Path | None:
     """
     path = Path(source)
     named = [folder / source for folder in (book(), mine())] if path.name == source else []
-    runs = [place for place in (*named, path) if is_finished(place)]
+    runs = [place for place in (*named, path.expanduser()) if is_finished(place)]
     files_ = [run / WEIGHTS for run in runs]
     if runs and not any(file.exists() for file in files_):
         raise FileNotFoundError(f"{runs[0]} is the record of a run whose weights were not kept")
     return next((file for file in files_ if file.exists()), None)
+
+
+def nothing_at(source: str) -> str:
+    """That a source of weights is not there, and what is: in its folder, or under a like name."""
+    path, there = Path(source).expanduser(), dict[str, Path]()
+    for folder in (book(), mine()):
+        for file in sorted(folder.glob(f"*/{WEIGHTS}")):
+            there.setdefault(file.parent.name, file.parent)
+    beside = sorted(file.parent.name for file in path.parent.glob(f"*/{WEIGHTS}"))
+    unfinished = [folder / source for folder in (mine(), book(), Path())
+                  if (folder / source / "training.pt").exists()]  # fmt: skip
+    if unfinished:
+        return f"no weights in {unfinished[0]}, a run that is not finished; repeat its command"
+    said = f"no weights {source}; give a file, or a run's folder or its name"
+    if path.name != source and beside:
+        near = difflib.get_close_matches(path.name, beside, 5, 0.0)
+        return f"{said}: in {path.parent} are {', '.join(near)}"
+    library, colon, _ = source.partition(":")
+    if colon and len(library) > 1:
+        return f"{said}; the libraries are torchvision:, timm: and huggingface:"
+    near = difflib.get_close_matches(path.name, there, 3)
+    if near:
+        return f"{said}; near it are {', '.join(near)}"
+    if source.startswith("vit_"):
+        return f"{said}; of a library: torchvision:{source} or timm:{source}"
+    mine_or_books = path.parts[:1] in [(folder.name,) for folder in (book(), mine())]
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", source) and not path.parent.exists() and not mine_or_books:
+        return f"{said}; of the hub: huggingface:{source}"
+    return f"{said}; runs with weights are {', '.join(there)}" if there else said
 
 
 def write(

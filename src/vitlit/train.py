@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -24,7 +25,7 @@ from vitlit import augment, files, processes, records
 from vitlit.ablations import post_norm_, shuffle_patches_
 from vitlit.augment import crop_and_flip, distort, draw, erase, mix
 from vitlit.checkpoint import Checkpoint, Row, Stateful
-from vitlit.classifier import Classifier, load, statistics
+from vitlit.classifier import Classifier, statistics
 from vitlit.config import ViTConfig
 from vitlit.data import Dataset
 from vitlit.evaluate import (
@@ -35,10 +36,11 @@ from vitlit.evaluate import (
     evaluate,
     worst_mistakes,
 )
-from vitlit.finetune import adapted
 from vitlit.mimetic import mimetic_
 from vitlit.muon import Muon
 from vitlit.presets import Recipe
+from vitlit.pretrained import assumptions
+from vitlit.start import started
 from vitlit.vit import VisionTransformer
 
 Targets = Int64[Tensor, " n"] | Float[Tensor, "n K"]  # classes, or a chance for each
@@ -78,7 +80,10 @@ def train(
         optimizers = optimizers_for(classifier.model, recipe)
         learner = Learner(classifier, optimizers, recipe, recipe.epochs * per_epoch)
         tested = replace(classifier, model=cast(VisionTransformer, learner.tested))
-        run = Checkpoint(out, asdict(recipe) | {"data": data.checksum}, learner.parts())
+        identity = asdict(recipe) | {"data": data.checksum}
+        if classifier.start:
+            identity["start_weights"] = classifier.start["weights"]
+        run = Checkpoint(out, identity, learner.parts())
         run.positions.append(positions_of(tested))
         run.resume()
         files.sweep(out)
@@ -87,6 +92,8 @@ def train(
         done, first = len(run.rows), processes.rank() == 0
         how = {"unit": " images", "mininterval": 0.5, "disable": not (progress and first)}
         work, before = recipe.epochs * per_epoch * batch, done * per_epoch * batch
+        if first and progress and (said := classifier.start.get("assumed")):
+            print(assumptions(recipe.start, said), file=sys.stderr)
         with tqdm(total=work, initial=before, **how) as bar:
             for epoch in range(done, recipe.epochs):
                 start = time.perf_counter()
@@ -117,7 +124,10 @@ def train(
             parameters = sum(p.numel() for p in final.model.parameters() if p.requires_grad)
             records.write(
                 out,
-                config={"command": command, **asdict(recipe), "vit": asdict(final.model.config)},
+                config={
+                    "command": command, **asdict(recipe), "vit": asdict(final.model.config),
+                    **({"started": final.start} if final.start else {}),
+                },
                 environment=records.environment() | processes.machine(device),
                 data=data.summary(),
                 summary=summary_of(
@@ -185,7 +195,7 @@ def classifier_for(recipe: Recipe, data: Dataset, images: Images) -> Classifier:
     sizes = {"image_size": (H, W), "channels": C, "classes": len(data.classes)}
     torch.manual_seed(recipe.seed)
     if recipe.start:
-        return _started(recipe, data, C)
+        return started(recipe, data)
     config = ViTConfig(**{"patch_size": data.patch_size, **sizes, **recipe.model})
     model = VisionTransformer(config)
     if recipe.initialization == "mimetic":
@@ -195,26 +205,6 @@ def classifier_for(recipe: Recipe, data: Dataset, images: Images) -> Classifier:
     if recipe.patches == "shuffled":
         shuffle_patches_(model)
     return Classifier(model, data.classes, *statistics(images), data.title)
-
-
-def _started(recipe: Recipe, data: Dataset, channels: int) -> Classifier:
-    """The classifier that a recipe starts from, changed as it says."""
-    start = load(recipe.start)
-    if start.model.config.channels != channels:
-        raise ValueError(
-            f"{recipe.start} takes images of {start.model.config.channels} channels, {data.title} "
-            f"has {channels}; start from weights that were trained on such images"
-        )
-    changes = dict(recipe.model)
-    if start.classes != data.classes:
-        if "head" not in changes:
-            raise ValueError(
-                f"{recipe.start} knows the classes {', '.join(start.classes)}; {data.title} has "
-                f"{', '.join(data.classes)}; give it a new head with --set model.head=linear"
-            )
-        changes["classes"] = len(data.classes)
-    model = adapted(start.model, recipe.start_positions, **changes)
-    return replace(start, model=model, classes=data.classes, trained_on=data.title)
 
 
 def optimizers_for(model: nn.Module, recipe: Recipe) -> list[Optimizer]:

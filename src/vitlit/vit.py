@@ -37,7 +37,8 @@ class VisionTransformer(nn.Module):
         return MLPHead(c.width, c.head_width or c.width, c.classes, c.activation)
 
     def forward(self, images: Float[Tensor, "B C H W"]) -> Float[Tensor, "B K"]:
-        """Logits of K classes for each image."""
+        """Logits of K classes for each image. Raises ValueError on images that do not fit."""
+        self.config.check(images, self.positions.table.dtype)
         tokens = self.embedding(images)
         tokens = self.class_token(tokens)
         tokens = self.positions(tokens)
