@@ -1,23 +1,25 @@
 """Recipes: everything that decides a training run, and the presets that anyone can repeat."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from typing import Annotated, Any
 
-from vitlit.bounds import OneOf, Within, check
+from vitlit.bounds import OneOf, Within, check, parse
 from vitlit.config import CHANGEABLE, START_POSITIONS, ViTConfig
 
 Rate = Annotated[float, Within(0, 10, without=0)]
 Part = Annotated[float, Within(0, 1)]
 BelowOne = Annotated[float, Within(0, 1, without=1)]
 Epochs = Annotated[int, Within(0, 100_000)]
-# Fields of the model that the images decide, and how they can be changed.
+# Fields of the model that the images decide, and how.
 OF_DATA = {
-    "image_size": "resize the images with --size, or load(size=…)",
-    "channels": "images are RGB unless all are gray",
-    "classes": "there is one for each folder of images",
+    "image_size": "resize them with --size SIDE",
+    "channels": "3 of them, but 1 where all are gray",
+    "classes": "one for each folder of them",
 }
+# What `vitlit train` is told by options of its own.
+OPTIONS = {"preset", "variant", "name", "data", "device", "size"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,20 +72,21 @@ class Recipe:
     def __post_init__(self) -> None:
         """Refuse what does not exist, what is out of bounds, and what cannot go together."""
         check(Recipe, vars(self))
-        _refuse_unknown("a model", ViTConfig, self.model)
-        check(ViTConfig, self.model, "model.")
+        _check_model(self.model, self.start)
+        if self.keep < 1 and not self.keep_epochs:
+            raise ValueError(
+                f"keep is {self.keep}, but keep_epochs is 0, so all patches enter; set keep_epochs "
+                "to at least 1, or keep to 1"
+            )
         if self.keep < 1 and self.compile:
             raise ValueError("keep below 1 changes the model between epochs; set compile=false")
-        of_start = {name for name in ("image_size",) if self.start}
-        for name in sorted(OF_DATA.keys() & self.model.keys() - of_start):
-            raise ValueError(
-                f"model.{name} is {self.model[name]}, but the data decide it: {OF_DATA[name]}"
-            )
-        if self.start and (fixed := sorted(set(self.model) - set(CHANGEABLE))):
-            raise ValueError(
-                f"model.{fixed[0]} is decided by the weights that the run starts from, "
-                f"{self.start}; what can change are {', '.join(CHANGEABLE)}"
-            )
+        for name in ("initialization", "norm", "patches") if self.start else ():
+            default = type(self).__dataclass_fields__[name].default
+            if (value := getattr(self, name)) != default:
+                raise ValueError(
+                    f"{name} is {value!r}, which a run that starts from {self.start} cannot have; "
+                    f"set it to {default!r}"
+                )
         if not self.loadable and not self.variant:
             raise ValueError(
                 "norm=post and patches=shuffled are ablations, whose weights are not stored; "
@@ -94,6 +97,21 @@ class Recipe:
     def loadable(self) -> bool:
         """Whether the model's configuration says all about it, so that its weights can be used."""
         return self.norm == "pre" and self.patches == "in order"
+
+
+def _check_model(model: Mapping[str, Any], start: str) -> None:
+    """Refuse fields of the model that do not exist, that others decide, or that do not fit."""
+    _refuse_unknown("a model", ViTConfig, model)
+    if start and (fixed := sorted(set(model) - {*CHANGEABLE, *OF_DATA})):
+        raise ValueError(
+            f"model.{fixed[0]} is decided by the weights that the run starts from, "
+            f"{start}; what can change are {', '.join(CHANGEABLE)}"
+        )
+    for name in sorted(OF_DATA.keys() & model.keys() - ({"image_size"} if start else set())):
+        raise ValueError(
+            f"model.{name} is {model[name]!r}, but the images decide it: {OF_DATA[name]}"
+        )
+    check(ViTConfig, model, "model.")
 
 
 def _refuse_unknown(what: str, kind: type, values: Mapping[str, Any]) -> None:
@@ -302,8 +320,37 @@ def preset(name: str, /, variant: str = "", **changes: Any) -> Recipe:
         raise ValueError(f"model is {model!r}; change its fields, such as model.width")
     _refuse_unknown("a recipe", Recipe, changes)
     check(Recipe, changes)
-    _refuse_unknown("a model", ViTConfig, model)
-    check(ViTConfig, model, "model.")
+    _check_model(model, changes.get("start", recipe.start))
     varied = VARIANTS[variant].changes if variant else {}
     model = {**recipe.model, **varied.get("model", {}), **model}
     return replace(recipe, **{"variant": variant, **varied, **changes, "model": model})
+
+
+def changes_of(texts: Iterable[str]) -> dict[str, Any]:
+    """What to change about a preset, of words such as epochs=10 or model.width=128.
+
+    Raises ValueError on words without a name or a value, a field that is named twice, and what has
+    an option of its own; `preset` checks the rest.
+    """
+    changes: dict[str, Any] = {}
+    given: set[str] = set()
+    for text in texts:
+        name, equals, value = text.partition("=")
+        name = name.strip()
+        if not equals or not name or not value:
+            lacks = "value" if name else "name"
+            raise ValueError(f"--set {text!r} has no {lacks}; write NAME=VALUE, such as epochs=10")
+        if name == "model":
+            raise ValueError(f"model is {value}; change its fields, such as model.width")
+        option = {"image_size": "size"}.get(name, name)
+        if option in OPTIONS:
+            raise ValueError(f"a recipe has no {name!r} to set; give --{option} {value}")
+        if name in given:
+            raise ValueError(f"--set gives {name} twice; give it once")
+        given.add(name)
+        if name.startswith("model."):
+            field_ = name.removeprefix("model.")
+            changes.setdefault("model", {})[field_] = parse(value, ViTConfig, field_)
+        else:
+            changes[name] = parse(value, Recipe, name)
+    return changes

@@ -21,6 +21,7 @@ import numpy as np
 from jaxtyping import Float
 
 from vitlit import files
+from vitlit.terminal import plain
 
 PARTS = ("config", "environment", "data", "summary")
 WEIGHTS = "model.safetensors"
@@ -129,7 +130,7 @@ def everywhere() -> list[Run]:
         try:
             own.append((file.stat().st_mtime, read(file.parent)))
         except ValueError as error:
-            print(f"vitlit: left out: {error}", file=sys.stderr)
+            print(f"vitlit: left out: {plain(str(error))}", file=sys.stderr)
     newest = sorted(own, key=lambda pair: -pair[0])
     return [*(run for _, run in newest), *find()]
 
