@@ -261,8 +261,8 @@ def main() -> None:
     there = records.mine()
     todo = [job for job in jobs if job.holdout or not records.is_finished(there / job.name)]
     threads = max(1, (os.cpu_count() or 1) // given.jobs)
-    how = {"initializer": prepare, "initargs": (threads,)}
-    pool = ProcessPoolExecutor(given.jobs, get_context("spawn"), **how)  # type: ignore[arg-type]
+    spawned = get_context("spawn")
+    pool = ProcessPoolExecutor(given.jobs, spawned, initializer=prepare, initargs=(threads,))
     try:
         for line in pool.map(run, todo):
             print(line, flush=True)

@@ -494,10 +494,19 @@ def test_tuning_leaves_the_test_images_untouched(tmp_path):
     assert runs[0].summary["tested"] == 6
 
 
-@pytest.mark.parametrize("holdout", [24, 30, -1])
-def test_holding_back_everything_is_refused(holdout):
-    with pytest.raises(ValueError, match=f"holdout {holdout} must be less than the 24 images"):
+@pytest.mark.parametrize("holdout", [1, 2, 22, 24, 30])
+def test_holding_back_nearly_nothing_or_everything_is_refused(holdout):
+    message = rf"holdout is {holdout}; of 24 images in 3 classes it must be at least 3 .* most 21"
+    with pytest.raises(ValueError, match=message):
         split(recipe(holdout=holdout), dataset(24))
+
+
+def test_a_class_of_which_nothing_was_kept_back_has_no_accuracy(tmp_path):
+    data = dataset(24)
+    rare = replace(data, train_labels=(torch.arange(24) == 0).long() * 2)
+    summary = train(recipe(holdout=4), rare, tmp_path).summary
+    assert summary["per_class"]["ant"] is not None
+    assert summary["per_class"]["bee"] is None
 
 
 # Averages, mixed images, ablations

@@ -22,10 +22,15 @@ ERASED = (0.02, 0.33)  # the part of an image that random erasing covers (Zhong 
 
 
 def draw(
-    count: int, padding: int, flip: bool, generator: torch.Generator
+    count: int, padding: int | tuple[int, int], flip: bool, generator: torch.Generator
 ) -> tuple[Int64[Tensor, "n 2"], Bool[Tensor, " n"]]:
-    """For each of `count` images: how far to move the crop (row, column), and whether to flip."""
-    shifts = torch.randint(0, 2 * padding + 1, (count, 2), generator=generator)
+    """For each of `count` images: how far to move the crop (row, column), and whether to flip.
+
+    `padding` is that of every side, or of (rows, columns).
+    """
+    places = 2 * torch.tensor(padding).expand(2) + 1
+    shifts = torch.randint(0, int(places.max()), (count, 2), generator=generator)
+    shifts = shifts * places // places.max()
     coins = torch.rand(count, generator=generator) < 0.5
     return shifts, coins if flip else torch.zeros_like(coins)
 
@@ -34,11 +39,12 @@ def crop_and_flip(
     images: UInt8[Tensor, "B C H W"],
     shifts: Int64[Tensor, "B 2"],
     flips: Bool[Tensor, " B"],
-    padding: int,
+    padding: int | tuple[int, int],
 ) -> UInt8[Tensor, "B C H W"]:
     """Pad by reflection, cut out H×W at each image's shift, and mirror where flips says so."""
     B, C, H, W = images.shape
-    padded = F.pad(images.float(), [padding] * 4, mode="reflect").to(torch.uint8)
+    P, Q = torch.tensor(padding).expand(2).tolist()
+    padded = F.pad(images.float(), [Q, Q, P, P], mode="reflect").to(torch.uint8)
     rows = shifts[:, :1] + torch.arange(H, device=images.device)
     columns = torch.arange(W, device=images.device).expand(B, W)
     columns = shifts[:, 1:] + torch.where(flips[:, None], columns.flip(1), columns)

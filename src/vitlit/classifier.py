@@ -199,7 +199,11 @@ def normalize(
 
 
 def statistics(images: UInt8[Tensor, "n C H W"]) -> tuple[Float[Tensor, " C"], Float[Tensor, " C"]]:
-    """Mean and deviation of each channel over all pixels, in grey levels."""
+    """Mean and deviation of each channel over all pixels, in grey levels.
+
+    A deviation is at least 1, so that a channel that is the same everywhere becomes 0 and not
+    infinite.
+    """
     flat = images.transpose(0, 1).flatten(1)
     counts = torch.stack([channel.bincount(minlength=256) for channel in flat])
     counts = counts.cpu().double()  # Apple's GPUs have no float64
@@ -207,4 +211,5 @@ def statistics(images: UInt8[Tensor, "n C H W"]) -> tuple[Float[Tensor, " C"], F
     levels = torch.arange(256, dtype=torch.float64)
     mean = (share * levels).sum(dim=1)
     variance = (share * (levels - mean[:, None]) ** 2).sum(dim=1)
-    return mean.float().to(images.device), variance.sqrt().float().to(images.device)
+    std = variance.sqrt().clamp(min=1)
+    return mean.float().to(images.device), std.float().to(images.device)

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import os
 import shlex
 import subprocess
@@ -15,8 +14,21 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from vitlit import presets, records, studies
+from vitlit import locks, presets, records, studies
 from vitlit.files import write as write_file
+from vitlit.terminal import accept_everything, plain
+
+
+class Terminal(Console):
+    """Where the command writes lines: nothing in them is markup, an emoji's name or a color."""
+
+    def __init__(self, **how: Any) -> None:
+        super().__init__(soft_wrap=True, markup=False, emoji=False, highlight=False, **how)
+
+    def print(self, *objects: Any, **how: Any) -> None:
+        """Print as Console does; of strings, all but line feeds is escaped that would control."""
+        super().print(*(plain(o, keep="\n") if isinstance(o, str) else o for o in objects), **how)
+
 
 app = typer.Typer(
     help="The Vision Transformer, as a book that runs.",
@@ -25,7 +37,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-console, errors = Console(soft_wrap=True), Console(soft_wrap=True, stderr=True)
+console, errors = Terminal(), Terminal(stderr=True)
 
 Data = Annotated[
     str | None,
@@ -63,7 +75,9 @@ def train(
         str,
         typer.Option(help=f"One thing changed: {', '.join(presets.VARIANTS)}. [default: nothing]"),
     ] = "",
-    seed: Annotated[int, typer.Option(help="Decides everything that is random.")] = 0,
+    seed: Annotated[
+        int | None, typer.Option(help="Decides everything that is random. [default: 0]")
+    ] = None,
     name: Annotated[
         str | None,
         typer.Option(
@@ -87,8 +101,10 @@ def train(
     from vitlit.sizes import written
     from vitlit.train import train as run_training
 
-    changes = _changes(change or [])
-    recipe = presets.preset(preset, variant, **{"seed": seed, **changes})
+    if seed is not None and any(text.partition("=")[0].strip() == "seed" for text in change or []):
+        raise ValueError(f"seed is given twice, by --seed {seed} and by --set; give it once")
+    changes = presets.changes_of(change or [])
+    recipe = presets.preset(preset, variant, **{"seed": seed or 0, **changes})
     processes, rank = (int(os.environ.get(key, 0)) for key in ("WORLD_SIZE", "RANK"))
     if processes > 1 and name is None:
         raise ValueError(f"{processes} processes need one folder; give --name")
@@ -108,6 +124,7 @@ def train(
     torch.backends.cuda.matmul.allow_tf32 = True  # what is tested in the end runs on the CPU
     run = run_training(recipe, dataset, out, device=device_of(device), command=command)
     if rank == 0:
+        console.print(f"{run.summary['data_title']}, {run.summary['tested_on']}")
         console.print(_results(run))
 
 
@@ -133,7 +150,7 @@ def ablate(
             command += ["--size", size] if size else []
             done = subprocess.run(
                 command, env=os.environ | {"OMP_NUM_THREADS": threads},
-                capture_output=True, text=True,
+                capture_output=True, text=True, errors="replace",
             )  # fmt: skip
             if done.returncode:
                 raise ValueError(f"{shlex.join(command[1:])} failed\n{done.stderr[-2000:]}")
@@ -141,11 +158,12 @@ def ablate(
 
     todo = [(seed, variant) for seed in range(seeds) for variant in ("", *presets.VARIANTS)]
     pool = ThreadPoolExecutor(jobs)
-    try:
-        for line in pool.map(run, todo):
-            console.print(line, highlight=False)
-    finally:  # one that fails keeps the rest from being started
-        pool.shutdown(cancel_futures=True)
+    with locks.held(folder / "ablation"):
+        try:
+            for line in pool.map(run, todo):
+                console.print(line)
+        finally:  # one that fails keeps the rest from being started
+            pool.shutdown(cancel_futures=True)
 
 
 @app.command()
@@ -179,7 +197,7 @@ def evaluate(
         names = classifier.classes
         for row in zip(dataset.test_files, dataset.test_labels, result.predictions, strict=True):
             table.writerow([row[0], names[row[1]], names[row[2]]])
-        write_file(files, text.getvalue().encode())
+        write_file(files, text.getvalue().encode(errors="surrogateescape"))
 
 
 @app.command()
@@ -205,10 +223,10 @@ def predict(
         chances = classifier.logits(picture[None])[0].float().softmax(dim=0).cpu()
         best = chances.topk(min(top, len(chances)))
         shown = ", ".join(
-            f"{classifier.classes[k]} {p:.1%}"
+            f"{plain(classifier.classes[k])} {p:.1%}"
             for p, k in zip(best.values.tolist(), best.indices.tolist(), strict=True)
         )
-        console.print(f"{path}: {shown}", highlight=False)
+        console.print(f"{plain(str(path))}: {shown}")
         if attention is not None:
             _draw_attention(classifier, picture, attention)
 
@@ -227,8 +245,7 @@ def export(
     weights = _chosen(weights)
     classifier = _classifier(weights, "cpu")
     lines = write(classifier, to, folder, weights)
-    lines += predicting(classifier, to, folder, figures.CHELSEA)
-    console.print(lines, highlight=False, markup=False)
+    console.print(lines + predicting(classifier, to, folder, figures.CHELSEA))
 
 
 @app.command()
@@ -262,26 +279,7 @@ def data(
         datasets.reencode(jpeg, to, source)
         console.print(f"written: {to}; use it with VITLIT_DATA={to}")
     else:
-        console.print(datasets.describe(source, size=size), highlight=False, markup=False)
-
-
-def _changes(texts: list[str]) -> dict[str, Any]:
-    changes: dict[str, Any] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise ValueError(f"--set {text!r} has no value; write NAME=VALUE")
-        try:
-            parsed = json.loads(value)
-        except ValueError:
-            parsed = value
-        if name == "model":
-            raise ValueError(f"model is {value}; change its fields, such as model.width")
-        if name.startswith("model."):
-            changes.setdefault("model", {})[name.removeprefix("model.")] = parsed
-        else:
-            changes[name] = parsed
-    return changes
+        console.print(datasets.describe(source, size=size))
 
 
 def _chosen(weights: str | None) -> str:
@@ -307,10 +305,10 @@ def _classifier(weights: str | None, device: str) -> Any:
 
     weights, device = _chosen(weights), device_of(device)
     if stored := records.weights_of(split(weights)[0]):
-        errors.print(f"model: {stored.parent}", highlight=False, markup=False)
+        errors.print(f"model: {stored.parent}")
     classifier = load(weights)
     if classifier.assumed:
-        errors.print(assumptions(weights, classifier.assumed), highlight=False, markup=False)
+        errors.print(assumptions(weights, classifier.assumed))
     return classifier.to(device)
 
 
@@ -337,7 +335,7 @@ def _images_for(classifier: Any, data: str | None, size: str | None) -> Any:
         if asked(size) is not None:
             raise
         own = classifier.model.config.image_size
-        errors.print(f"images: at the model's own size, --size {written(own)}", highlight=False)
+        errors.print(f"images: at the model's own size, --size {written(own)}")
         return load(data, size=own)
 
 
@@ -354,7 +352,7 @@ def _draw_attention(classifier: Any, picture: Any, path: Path) -> None:
 
 
 def _results(run: records.Run) -> Table:
-    table = Table(title=f"{run.summary['data_title']}, {run.summary['tested_on']}")
+    table = Table()
     for column in ("epoch", "train_loss", "test_loss", "test_accuracy", "seconds"):
         table.add_column(column, justify="right")
     for row in zip(*(run.metrics[str(c.header)] for c in table.columns), strict=True):
@@ -366,8 +364,9 @@ def _results(run: records.Run) -> Table:
 
 def main() -> None:
     """Run the command; bad input ends with one line that says what was wrong."""
+    accept_everything()
     try:
         app()
     except (ValueError, OSError) as error:
-        errors.print(f"error: {error}", style="red", markup=False, highlight=False)
+        errors.print(f"error: {error}", style="red")
         sys.exit(1)

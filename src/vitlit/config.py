@@ -1,7 +1,9 @@
 """What can be chosen about a model: its sizes and variants (Dosovitskiy et al. 2020, table 1)."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
+
+from vitlit.bounds import OneOf, Within, check
 
 SIZES = {  # width D, depth L, heads h, MLP width
     "Ti": (192, 12, 3, 768),  # Touvron et al. 2021, table 1
@@ -14,16 +16,16 @@ SIZES = {  # width D, depth L, heads h, MLP width
     "micro": (192, 9, 6, 384),
     "mini": (384, 9, 6, 768),
 }
-CHOICES = {
-    "head": ("linear", "mlp"), "activation": ("tanh", "relu"), "gelu": ("none", "tanh"),
-    "pooling": ("class", "mean"), "positions": ("learned", "sincos", "none"),
-}  # fmt: skip
 # What can change about a trained model without touching a weight of its encoder, and how its
 # positions follow it to another grid.
 CHANGEABLE = (
     "image_size", "classes", "head", "head_width", "activation", "dropout", "stochastic_depth"
 )  # fmt: skip
-START_POSITIONS = ("interpolated", "nearest", "fresh")
+START_POSITIONS = OneOf("interpolated", "nearest", "fresh")
+
+Pixels = Annotated[int, Within(1, 16_384)]  # the sides of images and patches
+Width = Annotated[int, Within(1, 65_536)]  # of vectors
+Chance = Annotated[float, Within(0, 1, without=1)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,42 +33,34 @@ class ViTConfig:
     """Everything that decides the shape of a model. Sizes in pixels are (H, W).
 
     eps is LayerNorm's: 1e-6 in the paper's code, torchvision and timm; 1e-12 in Hugging Face's.
-    Raises ValueError on a choice that does not exist or sizes that do not fit.
+    Raises ValueError on a value that its field does not allow, or sizes that do not fit.
     """
 
-    image_size: tuple[int, int] = (32, 32)
-    patch_size: int = 4
-    channels: int = 3
-    classes: int = 10
-    width: int = 96
-    depth: int = 6
-    heads: int = 3
-    mlp_width: int = 192
-    pooling: str = "class"
-    positions: str = "learned"
-    head: str = "linear"
-    head_width: int | None = None  # of the MLP head; the model's width if None
-    activation: str = "tanh"  # of the MLP head
-    gelu: str = "none"
-    dropout: float = 0.0
-    stochastic_depth: float = 0.0
-    eps: float = 1e-6
+    image_size: tuple[Pixels, Pixels] = (32, 32)
+    patch_size: Pixels = 4
+    channels: Annotated[int, Within(1, 1024)] = 3
+    classes: Annotated[int, Within(1, 1_000_000)] = 10
+    width: Width = 96
+    depth: Annotated[int, Within(1, 1000)] = 6
+    heads: Annotated[int, Within(1, 1024)] = 3
+    mlp_width: Width = 192
+    pooling: Annotated[str, OneOf("class", "mean")] = "class"
+    positions: Annotated[str, OneOf("learned", "sincos", "none")] = "learned"
+    head: Annotated[str, OneOf("linear", "mlp")] = "linear"
+    head_width: Width | None = None  # of the MLP head; the model's width if None
+    activation: Annotated[str, OneOf("tanh", "relu")] = "tanh"  # of the MLP head
+    gelu: Annotated[str, OneOf("none", "tanh")] = "none"
+    dropout: Chance = 0.0
+    stochastic_depth: Chance = 0.0
+    eps: Annotated[float, Within(0, 0.1, without=0)] = 1e-6
 
     def __post_init__(self) -> None:
         """Refuse what cannot be built, before anything is built."""
         from vitlit.patches import grid_of  # here, so that choices can be listed without torch
 
+        check(ViTConfig, vars(self))
         object.__setattr__(self, "image_size", tuple(self.image_size))
         grid_of(self.image_size, self.patch_size)
-        for name, choices in CHOICES.items():
-            if (value := getattr(self, name)) not in choices:
-                raise ValueError(f"{name} {value!r} does not exist; choose one of {choices}")
-        for name in ("dropout", "stochastic_depth"):
-            if not 0 <= (value := getattr(self, name)) < 1:
-                raise ValueError(f"{name} is {value}; it is a chance, at least 0 and below 1")
-        for name in ("channels", "classes", "width", "depth", "mlp_width"):
-            if (value := getattr(self, name)) < 1:
-                raise ValueError(f"{name} is {value}; it must be at least 1")
 
     def check(self, images: Any, dtype: Any) -> None:
         """Refuse images that a model of this configuration with weights of `dtype` does not take.

@@ -1,22 +1,25 @@
 """Recipes: everything that decides a training run, and the presets that anyone can repeat."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from types import UnionType
-from typing import Any
+from difflib import get_close_matches
+from typing import Annotated, Any
 
+from vitlit.bounds import OneOf, Within, check, parse
 from vitlit.config import CHANGEABLE, START_POSITIONS, ViTConfig
 
-CHOICES = {
-    "initialization": ("paper", "mimetic"),
-    "optimizer": ("adamw", "muon"),
-    "precision": ("fp32", "bf16"),
-    "stored": ("fp32", "fp16"),
-    "norm": ("pre", "post"),
-    "patches": ("in order", "shuffled"),
-    "start_positions": START_POSITIONS,
+Rate = Annotated[float, Within(0, 10, without=0)]
+Part = Annotated[float, Within(0, 1)]
+BelowOne = Annotated[float, Within(0, 1, without=1)]
+Epochs = Annotated[int, Within(0, 100_000)]
+# Fields of the model that the images decide, and how.
+OF_DATA = {
+    "image_size": "resize them with --size SIDE",
+    "channels": "3 of them, but 1 where all are gray",
+    "classes": "one for each folder of them",
 }
-CHANCES = ("average", "erase", "mix", "magnitude", "label_smoothing", "warmup")
+# What `vitlit train` is told by options of its own.
+OPTIONS = {"preset", "variant", "name", "data", "device", "size"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,62 +28,65 @@ class Recipe:
 
     `model` holds fields of ViTConfig; sizes that depend on the data (image, channels, classes) are
     filled in from it. With `start` the run fine-tunes: `model` then holds what changes about the
-    model of those weights. Raises ValueError on a choice that does not exist.
+    model of those weights. Raises ValueError on a value that its field does not allow.
     """
 
     preset: str = "custom"
     variant: str = ""  # an ablation's name; empty for the preset itself
     model: dict[str, Any] = field(default_factory=dict)
     start: str = ""  # what `classifier.load` takes: the weights that the run starts from
-    start_positions: str = "interpolated"  # where the grid of patches changes
-    initialization: str = "paper"  # "mimetic": Trockman and Kolter 2023
-    epochs: int = 1
-    batch_size: int = 128
-    optimizer: str = "adamw"  # "muon": for the blocks' matrices, AdamW for the rest
-    learning_rate: float = 2e-3  # of AdamW
-    muon_learning_rate: float = 0.02
-    weight_decay: float = 0.05  # of matrices only
-    warmup: float = 0.1  # a fraction of all steps
-    label_smoothing: float = 0.1
-    clip: float = 1.0  # of the gradient's norm; 0 is none
-    average: float = 0.0  # decay of the weights' moving average; 0: the last weights count
-    crop: float = 1 / 8  # how far a crop may move, as a fraction of the width
+    # How positions follow to another grid of patches.
+    start_positions: Annotated[str, START_POSITIONS] = "interpolated"
+    initialization: Annotated[str, OneOf("paper", "mimetic")] = "paper"  # Trockman and Kolter 2023
+    epochs: Annotated[int, Within(1, 100_000)] = 1
+    batch_size: Annotated[int, Within(1, 1_000_000)] = 128
+    # Muon is for the matrices of the blocks, with AdamW for the rest.
+    optimizer: Annotated[str, OneOf("adamw", "muon")] = "adamw"
+    learning_rate: Rate = 2e-3  # of AdamW
+    muon_learning_rate: Rate = 0.02
+    weight_decay: Annotated[float, Within(0, 10)] = 0.05  # of matrices only
+    warmup: BelowOne = 0.1  # a fraction of all steps
+    label_smoothing: BelowOne = 0.1
+    clip: Annotated[float, Within(0, 1_000_000)] = 1.0  # of the gradient's norm; 0 is none
+    average: BelowOne = 0.0  # decay of the weights' moving average; 0: the last weights count
+    crop: Annotated[float, Within(0, 0.5)] = 1 / 8  # how far a crop may move, in parts of a side
     flip: bool = True  # mirror half the images, where the data allow it
-    operations: int = 0  # RandAugment's number of operations an image
-    magnitude: float = 0.5  # and how strong they may be, 0 to 1
-    erase: float = 0.0  # the chance that a box of an image is erased
-    mix: float = 0.0  # the chance that an image is mixed with another
-    plain_epochs: int = 0  # the last epochs, in which nothing is mixed
-    keep: float = 1.0  # the part of the patches that enters, in the first `keep_epochs` epochs
-    keep_epochs: int = 0
-    norm: str = "pre"  # "post" and "shuffled" are ablations
-    patches: str = "in order"
-    precision: str = "fp32"
+    operations: Annotated[int, Within(0, 11)] = 0  # RandAugment's number of operations an image
+    magnitude: Part = 0.5  # and how strong they may be, 0 to 1
+    erase: Part = 0.0  # the chance that a box of an image is erased
+    mix: Part = 0.0  # the chance that an image is mixed with another
+    plain_epochs: Epochs = 0  # the last epochs, in which nothing is mixed
+    # The part of the patches that enters, in the first `keep_epochs` epochs.
+    keep: Annotated[float, Within(0, 1, without=0)] = 1.0
+    keep_epochs: Epochs = 0
+    norm: Annotated[str, OneOf("pre", "post")] = "pre"  # "post" and "shuffled" are ablations
+    patches: Annotated[str, OneOf("in order", "shuffled")] = "in order"
+    precision: Annotated[str, OneOf("fp32", "bf16")] = "fp32"
     compile: bool = False  # torch.compile: worth its minute on a GPU
-    stored: str = "fp32"  # the weights' file; what is tested in the end is what is stored
-    holdout: int = 0  # training images kept back and tested on, for tuning
-    seed: int = 0
+    # The file of weights; what is tested in the end is what is stored.
+    stored: Annotated[str, OneOf("fp32", "fp16")] = "fp32"
+    # Training images kept back and tested on, for tuning.
+    holdout: Annotated[int, Within(0, 1_000_000_000)] = 0
+    seed: Annotated[int, Within(0, 1_000_000_000_000)] = 0
 
     def __post_init__(self) -> None:
-        """Refuse what does not exist."""
-        for name, choices in CHOICES.items():
-            if (value := getattr(self, name)) not in choices:
-                raise ValueError(f"{name} {value!r} does not exist; choose one of {choices}")
-        for name in ("epochs", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
-        for name in CHANCES:
-            if not 0 <= (value := getattr(self, name)) <= 1:
-                raise ValueError(f"{name} is {value}; it must be at least 0 and at most 1")
-        if not 0 < self.keep <= 1:
-            raise ValueError(f"keep is {self.keep}; it must be above 0 and at most 1")
+        """Refuse what does not exist, what is out of bounds, and what cannot go together."""
+        check(Recipe, vars(self))
+        _check_model(self.model, self.start)
+        if self.keep < 1 and not self.keep_epochs:
+            raise ValueError(
+                f"keep is {self.keep}, but keep_epochs is 0, so all patches enter; set keep_epochs "
+                "to at least 1, or keep to 1"
+            )
         if self.keep < 1 and self.compile:
             raise ValueError("keep below 1 changes the model between epochs; set compile=false")
-        if self.start and (fixed := sorted(set(self.model) - set(CHANGEABLE))):
-            raise ValueError(
-                f"model.{fixed[0]} is decided by the weights that the run starts from, "
-                f"{self.start}; what can change are {', '.join(CHANGEABLE)}"
-            )
+        for name in ("initialization", "norm", "patches") if self.start else ():
+            default = type(self).__dataclass_fields__[name].default
+            if (value := getattr(self, name)) != default:
+                raise ValueError(
+                    f"{name} is {value!r}, which a run that starts from {self.start} cannot have; "
+                    f"set it to {default!r}"
+                )
         if not self.loadable and not self.variant:
             raise ValueError(
                 "norm=post and patches=shuffled are ablations, whose weights are not stored; "
@@ -91,6 +97,35 @@ class Recipe:
     def loadable(self) -> bool:
         """Whether the model's configuration says all about it, so that its weights can be used."""
         return self.norm == "pre" and self.patches == "in order"
+
+
+def _check_model(model: Mapping[str, Any], start: str) -> None:
+    """Refuse fields of the model that do not exist, that others decide, or that do not fit."""
+    _refuse_unknown("a model", ViTConfig, model)
+    if start and (fixed := sorted(set(model) - {*CHANGEABLE, *OF_DATA})):
+        raise ValueError(
+            f"model.{fixed[0]} is decided by the weights that the run starts from, "
+            f"{start}; what can change are {', '.join(CHANGEABLE)}"
+        )
+    for name in sorted(OF_DATA.keys() & model.keys() - ({"image_size"} if start else set())):
+        raise ValueError(
+            f"model.{name} is {model[name]!r}, but the images decide it: {OF_DATA[name]}"
+        )
+    check(ViTConfig, model, "model.")
+
+
+def _refuse_unknown(what: str, kind: type, values: Mapping[str, Any]) -> None:
+    """Refuse names that a dataclass does not have, and say which was meant."""
+    here = [field.name for field in fields(kind)]
+    names = {field.name: f"model.{field.name}" for field in fields(ViTConfig)}
+    names |= {field.name: field.name for field in fields(Recipe)}
+    for name in values:
+        if name in here:
+            continue
+        plain = name.rpartition(".")[2].replace("-", "_").lower()
+        near = get_close_matches(plain, names, 1)
+        meant = f"did you mean {names[near[0]]}?" if near else f"it has {', '.join(here)}"
+        raise ValueError(f"{what} has no {name!r}; {meant}")
 
 
 def smoke() -> Recipe:
@@ -274,7 +309,7 @@ PRESETS: dict[str, Callable[[], Recipe]] = {
 def preset(name: str, /, variant: str = "", **changes: Any) -> Recipe:
     """A preset by name, or a variant of it, with some fields changed.
 
-    Raises ValueError on an unknown name or field, or a value of another type.
+    Raises ValueError on an unknown name or field, or a value that a field does not allow.
     """
     if name not in PRESETS:
         raise ValueError(f"no preset {name!r}; choose one of {', '.join(PRESETS)}")
@@ -283,22 +318,39 @@ def preset(name: str, /, variant: str = "", **changes: Any) -> Recipe:
     recipe, model = PRESETS[name](), changes.pop("model", {})
     if not isinstance(model, dict):
         raise ValueError(f"model is {model!r}; change its fields, such as model.width")
-    _check("a recipe", Recipe, changes)
-    _check("a model", ViTConfig, model)
+    _refuse_unknown("a recipe", Recipe, changes)
+    check(Recipe, changes)
+    _check_model(model, changes.get("start", recipe.start))
     varied = VARIANTS[variant].changes if variant else {}
     model = {**recipe.model, **varied.get("model", {}), **model}
     return replace(recipe, **{"variant": variant, **varied, **changes, "model": model})
 
 
-def _check(what: str, kind: type, values: Mapping[str, Any]) -> None:
-    """Refuse names that a dataclass does not have, and values of another type."""
-    types = {f.name: f.type for f in fields(kind)}
-    if unknown := set(values) - set(types):
-        raise ValueError(f"{what} has no {', '.join(sorted(unknown))}; it has {sorted(types)}")
-    for name, value in values.items():
-        wanted = int | float if types[name] is float else types[name]
-        if not isinstance(wanted, type | UnionType):
-            continue
-        if isinstance(value, bool) != (wanted is bool) or not isinstance(value, wanted):
-            kind_of = wanted.__name__ if isinstance(wanted, type) else wanted
-            raise ValueError(f"{name} is {value!r}; it must be of type {kind_of}")
+def changes_of(texts: Iterable[str]) -> dict[str, Any]:
+    """What to change about a preset, of words such as epochs=10 or model.width=128.
+
+    Raises ValueError on words without a name or a value, a field that is named twice, and what has
+    an option of its own; `preset` checks the rest.
+    """
+    changes: dict[str, Any] = {}
+    given: set[str] = set()
+    for text in texts:
+        name, equals, value = text.partition("=")
+        name = name.strip()
+        if not equals or not name or not value:
+            lacks = "value" if name else "name"
+            raise ValueError(f"--set {text!r} has no {lacks}; write NAME=VALUE, such as epochs=10")
+        if name == "model":
+            raise ValueError(f"model is {value}; change its fields, such as model.width")
+        option = {"image_size": "size"}.get(name, name)
+        if option in OPTIONS:
+            raise ValueError(f"a recipe has no {name!r} to set; give --{option} {value}")
+        if name in given:
+            raise ValueError(f"--set gives {name} twice; give it once")
+        given.add(name)
+        if name.startswith("model."):
+            field_ = name.removeprefix("model.")
+            changes.setdefault("model", {})[field_] = parse(value, ViTConfig, field_)
+        else:
+            changes[name] = parse(value, Recipe, name)
+    return changes

@@ -7,7 +7,7 @@ import os
 import platform
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -73,6 +73,23 @@ def joined(device: str) -> Iterator[str]:
         yield device
     finally:
         distributed.destroy_process_group()
+
+
+@contextmanager
+def by_first(context: AbstractContextManager[Any]) -> Iterator[None]:
+    """Let the first process enter a context. What it refuses with an error, all refuse."""
+    refused: list[Exception | None] = [None]
+    with ExitStack() as stack:
+        if rank() == 0:
+            try:
+                stack.enter_context(context)
+            except (OSError, ValueError) as error:
+                refused = [error]
+        if count() > 1:
+            distributed.broadcast_object_list(refused, device=torch.device("cpu"))
+        if refused[0] is not None:
+            raise refused[0]
+        yield
 
 
 def part_of(tensor: Tensor) -> Tensor:

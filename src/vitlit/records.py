@@ -6,6 +6,7 @@ Needs no torch, so that the website can be built without it.
 import csv
 import difflib
 import json
+import math
 import os
 import platform
 import re
@@ -23,6 +24,7 @@ import numpy as np
 from jaxtyping import Float
 
 from vitlit import files
+from vitlit.terminal import plain
 
 PARTS = ("config", "environment", "data", "summary")
 WEIGHTS = "model.safetensors"
@@ -145,7 +147,7 @@ def everywhere() -> list[Run]:
         try:
             own.append((file.stat().st_mtime, read(file.parent)))
         except ValueError as error:
-            print(f"vitlit: left out: {error}", file=sys.stderr)
+            print(f"vitlit: left out: {plain(str(error))}", file=sys.stderr)
     newest = sorted(own, key=lambda pair: -pair[0])
     return [*(run for _, run in newest), *find()]
 
@@ -209,8 +211,12 @@ def write(
 
     `positions` is the position table before training and after each epoch (of a long run: after
     some, evenly spread and the last among them), stored in half precision; `mistakes` holds arrays
-    about the most confident mistakes, a row an image.
+    about the most confident mistakes, a row an image. Raises ValueError, and writes nothing, if a
+    number is not finite: a record says what a run reached.
     """
+    for row in rows:
+        if wrong := [f"{name} is {x}" for name, x in row.items() if not math.isfinite(x)]:
+            raise ValueError(f"{path} is not written: {wrong[0]} in epoch {row.get('epoch')}")
     table = StringIO(newline="")
     writer = csv.DictWriter(table, list(rows[0]), lineterminator="\n")
     writer.writeheader()
@@ -224,8 +230,12 @@ def write(
             contents[f"{name}.npz"] = content_.getvalue()
     parts = {"config": config, "environment": environment, "data": data, "summary": summary}
     for part, content in parts.items():
-        text = json.dumps(content, indent=2, ensure_ascii=False)
-        contents[f"{part}.json"] = f"{text}\n".encode()
+        try:
+            text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+        except ValueError as error:
+            raise ValueError(f"{path} is not written: {part} holds {error}") from error
+        # JSON's own escapes, where a name of a file is no text.
+        contents[f"{part}.json"] = f"{text}\n".encode(errors="backslashreplace")
     for name, bytes_ in contents.items():
         files.write(path / name, bytes_)
 

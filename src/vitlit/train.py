@@ -5,14 +5,14 @@ import math
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
@@ -21,30 +21,28 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from vitlit import augment, files, processes, records
+from vitlit import files, locks, processes, records
 from vitlit.ablations import post_norm_, shuffle_patches_
-from vitlit.augment import crop_and_flip, distort, draw, erase, mix
+from vitlit.batches import Batch, Split, batch_of, batches_of, split, steps_of
 from vitlit.checkpoint import Checkpoint, Row, Stateful
 from vitlit.classifier import Classifier, statistics
 from vitlit.config import ViTConfig
 from vitlit.data import Dataset
-from vitlit.evaluate import (
-    Evaluation,
-    ImageClassifier,
-    Images,
-    Labels,
-    evaluate,
-    worst_mistakes,
-)
+from vitlit.evaluate import Evaluation, ImageClassifier, Images, evaluate, worst_mistakes
+from vitlit.memory import refuse_too_large
 from vitlit.mimetic import mimetic_
 from vitlit.muon import Muon
+from vitlit.patches import grid_of
 from vitlit.presets import Recipe
 from vitlit.pretrained import assumptions
 from vitlit.start import started
 from vitlit.vit import VisionTransformer
 
-Targets = Int64[Tensor, " n"] | Float[Tensor, "n K"]  # classes, or a chance for each
-Batch = tuple[UInt8[Tensor, "B C H W"], Int64[Tensor, " B"] | Float[Tensor, "B K"]]
+CHECKED = 10  # steps after which the losses are looked at: a GPU has to be waited for
+
+
+class DivergedError(ValueError):
+    """A run whose loss is no finite number any more."""
 
 
 def train(
@@ -63,8 +61,9 @@ def train(
     goes on after the last whole epoch and, on the CPU, ends with the same weights. With `reuse`, a
     finished run of this recipe on this data is returned as it is. Started by torchrun, several
     processes train one model together. Raises FileExistsError if the folder holds a finished run,
-    ValueError if it holds one with another recipe or other data, or if the batch cannot be shared
-    evenly.
+    HeldError if another process is writing to it, ValueError if it holds a run with another recipe
+    or other data, if the batch cannot be shared evenly, or if the model does not fit the memory;
+    DivergedError if the loss is no finite number any more.
     """
     out = Path(out)
     if reuse and records.is_finished(out):
@@ -72,10 +71,12 @@ def train(
         wanted = json.loads(json.dumps(asdict(recipe) | {"checksum": data.checksum}))
         if finished.says(wanted):
             return finished
-    with processes.joined(device) as device:
+    with ExitStack() as stack:
+        device = stack.enter_context(processes.joined(device))
         sets = split(recipe, data)
         batch, per_epoch = batch_of(recipe, len(sets.images)), steps_of(recipe, len(sets.images))
-        classifier = classifier_for(recipe, data, sets.images).to(device)
+        classifier = classifier_for(recipe, data, sets.images, device).to(device)
+        stack.enter_context(processes.by_first(locks.held(out)))
         sets = Split(*(tensor.to(device) for tensor in sets))
         optimizers = optimizers_for(classifier.model, recipe)
         learner = Learner(classifier, optimizers, recipe, recipe.epochs * per_epoch)
@@ -101,10 +102,13 @@ def train(
                 torch.manual_seed(1000 * recipe.seed + epoch + 10**6 * processes.rank())
                 batches = batches_of(sets.images, labels, recipe, data.flip, epoch)
                 keep = recipe.keep if epoch < recipe.keep_epochs else 1.0
-                with fewer_patches(classifier.model, keep):
-                    loss = train_epoch(learner, batches, bar)
-                seconds = time.perf_counter() - start
-                result = evaluate(tested, sets.tests, sets.test_labels)
+                with explained(run, recipe):
+                    with fewer_patches(classifier.model, keep):
+                        loss = train_epoch(learner, batches, bar)
+                    seconds = time.perf_counter() - start
+                    result = evaluate(tested, sets.tests, sets.test_labels)
+                    if not math.isfinite(result.loss):
+                        raise DivergedError(f"the loss of the test images is {result.loss}")
                 run.rows.append(row_of(run.rows, loss, result, learner.rate, seconds))
                 # Of a long run the positions of 50 epochs are kept.
                 if (recipe.epochs - epoch - 1) % math.ceil(recipe.epochs / 50) == 0:
@@ -118,6 +122,11 @@ def train(
         dtype = torch.float16 if recipe.stored == "fp16" else torch.float32
         final.round_(dtype)
         result = evaluate(final, tests, sets.test_labels)
+        if not math.isfinite(result.loss):
+            raise DivergedError(
+                f"weights are too large for stored={recipe.stored}; give --set stored=fp32 and "
+                "another --name"
+            )
         if first:
             if recipe.loadable:
                 final.save(out / records.WEIGHTS, dtype)
@@ -144,59 +153,22 @@ def train(
     return records.read(out)
 
 
-class Split(NamedTuple):
-    """What is trained on, and what is tested on."""
-
-    images: Images
-    labels: Labels
-    tests: UInt8[Tensor, "m C H W"]
-    test_labels: Int64[Tensor, " m"]
-
-
-def split(recipe: Recipe, data: Dataset) -> Split:
-    """Images and labels to train on, and to test on.
-
-    With `holdout` the test images stay untouched: that many training images, drawn at random, take
-    their place. A recipe is tuned like this. Raises ValueError if nothing is left to train on.
-    """
-    images, labels = data.train_images, data.train_labels
-    if not recipe.holdout:
-        return Split(images, labels, data.test_images, data.test_labels)
-    if not 0 < recipe.holdout < len(images):
-        raise ValueError(f"holdout {recipe.holdout} must be less than the {len(images)} images")
-    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
-    kept, rest = order[: recipe.holdout], order[recipe.holdout :]
-    return Split(images[rest], labels[rest], images[kept], labels[kept])
-
-
-def batch_of(recipe: Recipe, count: int) -> int:
-    """The images of a step. Raises ValueError if the processes cannot share them evenly."""
-    batch, shares = min(recipe.batch_size, count), processes.count()
-    if batch % (2 * shares if recipe.mix else shares):
-        pairs = " in pairs that are mixed" if recipe.mix else ""
-        raise ValueError(
-            f"batch_size {batch} cannot be shared by {shares} processes{pairs}; choose a multiple"
-        )
-    return batch
-
-
-def steps_of(recipe: Recipe, count: int) -> int:
-    """The steps of an epoch: full batches in `count` images; one, if they do not fill a batch."""
-    return max(1, count // recipe.batch_size)
-
-
-def classifier_for(recipe: Recipe, data: Dataset, images: Images) -> Classifier:
+def classifier_for(
+    recipe: Recipe, data: Dataset, images: Images, device: str = "cpu"
+) -> Classifier:
     """A new model of the recipe's; image size, channels, classes and statistics of the data.
 
     Where the recipe names a start, that model instead, made ready for the data. Raises ValueError
-    if it was made for another number of channels, or keeps a head for other classes.
+    if it was made for another number of channels, or keeps a head for other classes; before it is
+    built, if it cannot be trained in the memory of the device.
     """
-    _, C, H, W = images.shape
+    count, C, H, W = images.shape
     sizes = {"image_size": (H, W), "channels": C, "classes": len(data.classes)}
     torch.manual_seed(recipe.seed)
     if recipe.start:
-        return started(recipe, data)
+        return started(recipe, data, lambda config: refuse_unfit(config, recipe, count, device))
     config = ViTConfig(**{"patch_size": data.patch_size, **sizes, **recipe.model})
+    refuse_unfit(config, recipe, count, device)
     model = VisionTransformer(config)
     if recipe.initialization == "mimetic":
         mimetic_(model)
@@ -205,6 +177,17 @@ def classifier_for(recipe: Recipe, data: Dataset, images: Images) -> Classifier:
     if recipe.patches == "shuffled":
         shuffle_patches_(model)
     return Classifier(model, data.classes, *statistics(images), data.title)
+
+
+def refuse_unfit(config: ViTConfig, recipe: Recipe, count: int, device: str) -> None:
+    """Raises ValueError if a model is too large for the device, or `keep` leaves it no patch."""
+    refuse_too_large(config, recipe, batch_of(recipe, count) // processes.count(), device)
+    rows, columns = grid_of(config.image_size, config.patch_size)
+    if recipe.keep_epochs and not round(recipe.keep * rows * columns):
+        raise ValueError(
+            f"keep is {recipe.keep}, which leaves none of {rows}×{columns} patches; set it to at "
+            f"least {1 / (rows * columns):.2g}"
+        )
 
 
 def optimizers_for(model: nn.Module, recipe: Recipe) -> list[Optimizer]:
@@ -284,35 +267,6 @@ def rate_at(step: int, steps: int, warmup: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
 
 
-def batches_of(
-    images: Images, targets: Targets, recipe: Recipe, flip: bool, epoch: int
-) -> Iterator[Batch]:
-    """One epoch of augmented batches, in an order that seed and epoch decide.
-
-    Of several processes each gets its part of every batch. What is left over for a last, short
-    batch sits the epoch out, so that every step weighs the same; another epoch leaves out others.
-    """
-    count, device = len(images), images.device
-    generator = torch.Generator().manual_seed(1000 * recipe.seed + epoch)
-    padding = round(recipe.crop * images.shape[-1])
-    shifts, flips = (t.to(device) for t in draw(count, padding, flip and recipe.flip, generator))
-    order = torch.randperm(count, generator=generator).to(device)
-    settings = (recipe.operations, recipe.magnitude)
-    strengths = augment.draw_strengths(count, *settings, generator).to(device)
-    erased = augment.draw_erased(count, recipe.erase, generator).to(device)
-    mixes = augment.draw_mixes(count, recipe.mix, generator).to(device)
-    mixing = recipe.mix > 0 and epoch < recipe.epochs - recipe.plain_epochs
-
-    for step in range(steps_of(recipe, count)):
-        index = processes.part_of(order[step * recipe.batch_size :][: recipe.batch_size])
-        batch = crop_and_flip(images[index], shifts[index], flips[index], padding)
-        if recipe.operations:
-            batch = distort(batch, strengths[index])
-        if recipe.erase:
-            batch = erase(batch, erased[index])
-        yield mix(batch, targets[index], mixes[index]) if mixing else (batch, targets[index])
-
-
 @contextmanager
 def fewer_patches(model: VisionTransformer, keep: float) -> Iterator[None]:
     """Meanwhile let only a random part of each image's patches into the encoder.
@@ -342,7 +296,7 @@ def fewer_patches(model: VisionTransformer, keep: float) -> Iterator[None]:
 def train_epoch(learner: Learner, batches: Iterable[Batch], bar: tqdm) -> float:
     """One pass over the batches, a step of all optimizers each. Returns the mean loss."""
     model, recipe = learner.classifier.model.train(), learner.recipe
-    losses = []
+    losses: list[Tensor] = []
     for images, targets in batches:
         inputs = learner.classifier.inputs(images)
         bf16 = recipe.precision == "bf16"
@@ -360,7 +314,40 @@ def train_epoch(learner: Learner, batches: Iterable[Batch], bar: tqdm) -> float:
             learner.average.update_parameters(model)
         losses.append(loss.detach())
         bar.update(len(images) * processes.count())
-    return processes.sum_over(torch.stack(losses).mean()).item() / processes.count()
+        if len(losses) % CHECKED == 0:
+            mean_of(losses)
+    return mean_of(losses)
+
+
+def mean_of(losses: list[Tensor]) -> float:
+    """The mean loss of an epoch's steps, over all processes.
+
+    Raises DivergedError at the first that is no finite number.
+    """
+    steps = processes.sum_over(torch.stack(losses)) / processes.count()
+    for wrong in (~steps.isfinite()).nonzero().flatten().tolist():
+        raise DivergedError(f"the loss is {steps[wrong].item()} in step {wrong + 1}")
+    return steps.mean().item()
+
+
+@contextmanager
+def explained(run: Checkpoint, recipe: Recipe) -> Iterator[None]:
+    """Say of a DivergedError in which epoch it came, what would help, and what is kept."""
+    try:
+        yield
+    except DivergedError as error:
+        rates = ["learning_rate", *(["muon_learning_rate"] if recipe.optimizer == "muon" else [])]
+        lower = ", ".join(f"{name} ({getattr(recipe, name)})" for name in [*rates, "weight_decay"])
+        epoch = len(run.rows) + 1
+        kept = (
+            f"the state after epoch {epoch - 1} is kept in {run.file}, but goes the same way if "
+            "the command is repeated: give another --name"
+        )
+        raise DivergedError(
+            f"the run diverged in epoch {epoch}: {error}; lower {lower}"
+            + ("" if recipe.clip else ", or clip gradients with clip=1")
+            + (f"; {kept}" if run.rows else "; nothing was written")
+        ) from None
 
 
 def row_of(rows: list[Row], loss: float, result: Evaluation, rate: float, seconds: float) -> Row:
@@ -393,6 +380,10 @@ def summary_of(recipe: Recipe, data: Dataset, result: Evaluation, **about: Any) 
         **about,
         "test_accuracy": result.accuracy,
         "test_loss": result.loss,
-        "per_class": dict(zip(data.classes, result.per_class, strict=True)),
+        # None for a class of which no image was kept back.
+        "per_class": {
+            name: share if math.isfinite(share) else None
+            for name, share in zip(data.classes, result.per_class, strict=True)
+        },
         "confusion": result.confusion.tolist(),
     }
