@@ -185,6 +185,7 @@ def record_of(name: str, preset: str, chapters: list[str]) -> Path:
 
     if not name:
         pictures = Path(os.environ.get("VITLIT_DATA", "")).name.partition(".")[0]
+        pictures = "" if pictures.startswith(("cifar10", "cifar-10")) else pictures
         return records.unused("-".join(filter(None, [preset, pictures])), whole)
     folder = records.mine() / name
     if whole(folder):
@@ -206,10 +207,4 @@ def kept(folder: Path | None, preset: str) -> str:
     """What is left of chapters that were stopped, and the command that goes on."""
     if folder is None:
         return "chapters that were done are stored, the others are as they were; repeat the command"
-    if records.is_finished(folder):
-        state = "the run is finished, and its notebook is not"
-    elif (folder / "training.pt").exists():
-        state = f"the epochs that were done are in {folder}"
-    else:
-        state = "no epoch was done"
-    return f"{state}; to go on: make cifar10 PRESET={preset} NAME={folder.name}"
+    return f"{records.left(folder)}; to go on: make cifar10 PRESET={preset} NAME={folder.name}"

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any
 
+import click
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -39,6 +40,7 @@ app = typer.Typer(
 )
 console, errors = Terminal(), Terminal(stderr=True)
 
+FEW = 5_000  # pictures, below which a model is better not trained from scratch
 Data = Annotated[
     str | None,
     typer.Option(
@@ -70,7 +72,13 @@ Device = Annotated[
 
 @app.command()
 def train(
-    preset: Annotated[str, typer.Option(help=f"One of {', '.join(presets.PRESETS)}.")] = "cpu",
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            help=f"One of {', '.join(presets.PRESETS)}. [default: own for fewer than {FEW:,} "
+            "training images, else cpu]"
+        ),
+    ] = None,
     variant: Annotated[
         str,
         typer.Option(help=f"One thing changed: {', '.join(presets.VARIANTS)}. [default: nothing]"),
@@ -81,7 +89,8 @@ def train(
     name: Annotated[
         str | None,
         typer.Option(
-            help="The record's folder, under my-runs/ or $VITLIT_RUNS. [default: preset and time]"
+            help="The record's folder, under my-runs/ or $VITLIT_RUNS. [default: preset and "
+            "pictures; if that is finished, the same with a number]"
         ),
     ] = None,
     change: Annotated[
@@ -92,7 +101,7 @@ def train(
     size: Size = None,
     device: Device = "auto",
 ) -> None:
-    """Train a ViT and leave the record of the run. An unfinished run of that name goes on.
+    """Train a ViT and leave the record of the run. Repeated, an unfinished run goes on.
 
     Several GPUs, or machines: torchrun --nproc-per-node 4 -m vitlit train …, with --name.
     """
@@ -104,12 +113,17 @@ def train(
     if seed is not None and any(text.partition("=")[0].strip() == "seed" for text in change or []):
         raise ValueError(f"seed is given twice, by --seed {seed} and by --set; give it once")
     changes = presets.changes_of(change or [])
-    recipe = presets.preset(preset, variant, **{"seed": seed or 0, **changes})
+    if preset is not None:  # what is wrong about it is said before anything is decoded
+        presets.preset(preset, variant, **{"seed": seed or 0, **changes})
     processes, rank = (int(os.environ.get(key, 0)) for key in ("WORLD_SIZE", "RANK"))
     if processes > 1 and name is None:
         raise ValueError(f"{processes} processes need one folder; give --name")
-    out = records.mine() / (name or records.new_name(preset))
     dataset = datasets.load(data, size=size)
+    preset = preset or ("own" if len(dataset.train_images) < FEW else "cpu")
+    recipe = presets.preset(preset, variant, **{"seed": seed or 0, **changes})
+    pictures = "" if dataset.name.startswith("cifar10") else dataset.name
+    about = (preset, variant.replace("=", "-"), pictures, f"seed{seed}" if seed else "")
+    out = records.mine() / name if name else records.unused("-".join(filter(None, about)))
     command = f"torchrun --nproc-per-node {processes} -m " if processes > 1 else ""
     command += f"vitlit train --preset {preset}{f' --variant {variant}' if variant else ''}"
     command += f" --seed {recipe.seed}"
@@ -122,7 +136,10 @@ def train(
     import torch
 
     torch.backends.cuda.matmul.allow_tf32 = True  # what is tested in the end runs on the CPU
-    run = run_training(recipe, dataset, out, device=device_of(device), command=command)
+    try:
+        run = run_training(recipe, dataset, out, device=device_of(device), command=command)
+    except KeyboardInterrupt:
+        raise _stopped(f"{records.left(out)}; the same command goes on") from None
     if rank == 0:
         console.print(f"{run.summary['data_title']}, {run.summary['tested_on']}")
         console.print(_results(run))
@@ -162,6 +179,8 @@ def ablate(
         try:
             for line in pool.map(run, todo):
                 console.print(line)
+        except KeyboardInterrupt:
+            raise _stopped("finished runs are kept; the same command makes the others") from None
         finally:  # one that fails keeps the rest from being started
             pool.shutdown(cancel_futures=True)
 
@@ -362,11 +381,22 @@ def _results(run: records.Run) -> Table:
     return table
 
 
+def _stopped(what: str) -> typer.Exit:
+    """The end after Ctrl-C, in one line."""
+    errors.print(f"\nstopped; {what}")
+    return typer.Exit(130)
+
+
 def main() -> None:
-    """Run the command; bad input ends with one line that says what was wrong."""
+    """Run the command; bad input or Ctrl-C ends with one line that says what was the matter."""
     accept_everything()
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
+    except click.exceptions.Abort:
+        sys.exit(_stopped("nothing was written; the same command begins anew").exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
     except (ValueError, OSError) as error:
         errors.print(f"error: {error}", style="red")
         sys.exit(1)

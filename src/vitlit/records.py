@@ -130,6 +130,15 @@ def unused(name: str, is_whole: Callable[[Path], bool] = is_finished) -> Path:
     return next(folder for folder in names if not is_whole(folder))
 
 
+def left(folder: Path) -> str:
+    """What a run that was stopped has left in its folder, in words."""
+    if is_finished(folder):
+        return f"{folder} holds the finished run"
+    if (folder / "training.pt").exists():
+        return f"{folder} keeps the epochs that were done"
+    return "no epoch was done"
+
+
 def find(folder: str | Path | None = None) -> list[Run]:
     """All finished runs in a folder (by default the book's), best test accuracy first."""
     folder = book() if folder is None else Path(folder)
