@@ -380,6 +380,7 @@ def test_own_pictures_of_any_size_are_trained_on_with_one_command(vitlit, photos
     assert "smoke on photos, 19 images → " in out
     for line in (
         "images: 25 images cropped and resized to 16×24 (H×W)",
+        "images: 3 classes: ant, bee, cat",
         "images: 19 to learn from, 6 to test on: one in 5 of each class is tested on",
         "images: skipped: 1 .txt",
     ):

@@ -390,7 +390,7 @@ def test_what_is_no_image_and_what_lies_beside_is_skipped_and_counted(tmp_path):
     assert (plain.skipped, loaded.skipped) == ({}, skipped)
     assert loaded.summary()["skipped"] == skipped
     assert "2 .txt" in data.describe(root)
-    assert loaded.remarks[1].startswith("skipped: 1 .csv, 2 .txt, 8 hidden")
+    assert loaded.remarks[-1].startswith("skipped: 1 .csv, 2 .txt, 8 hidden")
     assert_same(load(pack(root, tmp_path / "pets.tar")), loaded, but=("source",))
     assert_same(load(pack_zip(root, tmp_path / "pets.zip")), loaded, but=("source",))
 
@@ -558,6 +558,7 @@ def test_images_of_any_size_are_loaded_at_the_size_that_is_asked_for(tmp_path, m
     assert loaded.summary()["size"] == [32, 32]
     assert loaded.remarks == [
         "11 images cropped and resized to 32×32 (H×W)",
+        "2 classes: cat, dog",
         "7 to learn from, 4 to test on: train/ and test/",
     ]
     monkeypatch.setattr(data, "read_images", lambda *_: pytest.fail("decoded again"))
@@ -835,4 +836,4 @@ def test_jpeg_copy_that_this_machine_has(monkeypatch):
     book = json.loads((records.book() / "cpu-seed0" / "data.json").read_text())
     assert copy.checksum == book["checksum"]
     assert copy.summary() | book == copy.summary()
-    assert (copy.size, copy.skipped, copy.remarks) == (None, {}, copy.remarks[:1])
+    assert (copy.size, copy.skipped, copy.remarks) == (None, {}, copy.remarks[:2])

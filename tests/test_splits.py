@@ -6,7 +6,7 @@ import pytest
 
 from vitlit import splits
 from vitlit.archives import DataError, Entry
-from vitlit.splits import Catalog
+from vitlit.splits import Catalog, listed
 
 
 def arranged(*names, source="photos"):
@@ -82,6 +82,7 @@ def test_classes_alone_are_divided(top):
     assert not set(got.train) & set(got.test)
     assert "one in 5 of each class" in got.division
     assert got.skipped == {".csv": 1, "images in no class folder": 1}
+    assert listed(got.skipped) == "1 .csv, 1 image in no class folder"
     again = arranged(*reversed(images("cat", "dog", "sea cow", count=10)))
     assert places(got.test) == places(again.test)
 
@@ -94,6 +95,12 @@ def test_the_division_is_drawn_not_cut_and_the_same_for_ever():
     assert sorted(chosen)[:4] == [3, 8, 13, 30]
     more = arranged(*images("cat", "dog", count=101))
     assert len(set(places(more.test)) & set(places(got.test))) >= 38
+
+
+def test_images_beside_a_folder_that_holds_the_classes_are_counted():
+    got = arranged(*images("a/b/cat", "a/b/dog"), "a/x.jpg", "y.jpg")
+    assert got.classes == ("cat", "dog")
+    assert got.skipped == {"images in no class folder": 2}
 
 
 def test_train_alone_is_divided_as_well():
@@ -187,6 +194,14 @@ REFUSED = {
     "two sets": (
         images("a/train/cat", "a/train/dog", "b/train/cat", "b/train/dog"),
         r"\['a', 'b'\]; keep one",
+    ),
+    "classes within folds": (
+        images("a/fold1/cat", "a/fold1/dog", "a/fold2/cat", "a/fold2/dog"),
+        "fold1, fold2 in it all hold the same folders, cat, dog: if these are the classes, put",
+    ),
+    "classes within years": (
+        images("train/1/cat", "train/1/dog", "train/2/cat", "train/2/dog", "val/cat", "val/dog"),
+        "1, 2 in train/ all hold the same folders",
     ),
     "train beside classes": (
         images("train/steam", "train/electric", "car", "ship"),

@@ -86,6 +86,8 @@ class Dataset:
         count, (H, W) = len(self.train_images) + len(self.test_images), self.train_images.shape[2:]
         lines = [f"{count:,} images cropped and resized to {H}×{W} (H×W)"] if self.size else []
         if self.division:
+            more = ", …" if len(self.classes) > 10 else ""
+            lines.append(f"{len(self.classes)} classes: {', '.join(self.classes[:10])}{more}")
             learn, check = len(self.train_images), len(self.test_images)
             lines.append(f"{learn:,} to learn from, {check:,} to test on: {self.division}")
         return [*lines, *([f"skipped: {listed(self.skipped)}"] if self.skipped else [])]

@@ -157,12 +157,16 @@ class Catalog:
             self._skipped["hidden, or left by a system"] = len(self._hidden)
         for name in self.images.keys() - used:
             folder, slash, _ = name.removeprefix(within).partition("/")
-            self._skipped[f"images in {folder}/" if slash else "images in no class folder"] += 1
+            loose = not slash or within.startswith(f"{posixpath.dirname(name)}/")
+            self._skipped["images in no class folder" if loose else f"images in {folder}/"] += 1
 
 
 def listed(skipped: dict[str, int]) -> str:
     """Counts by kind, on one line."""
-    return ", ".join(f"{count:,} {kind}" for kind, count in skipped.items())
+    return ", ".join(
+        f"{count:,} {kind.replace('images', 'image', 1) if count == 1 else kind}"
+        for kind, count in skipped.items()
+    )
 
 
 def _wanting(name: str) -> str:
@@ -258,7 +262,19 @@ def _members(folder: _Folder, place: str = "") -> dict[str, list[str]]:
                 raise DataError(
                     f"{name}/{turned[0]}/ stands the wrong way round; make it {turned[0]}/{name}/"
                 )
+    _refuse_nested(folder, place)
     return members
+
+
+def _refuse_nested(folder: _Folder, place: str) -> None:
+    """Folders that all hold the same folders may be classes, or may each hold the classes."""
+    inner = [set(f.full) if not f.images else set() for f in folder.full.values()]
+    if len(inner) > 1 and len(inner[0]) > 1 and all(names == inner[0] for names in inner):
+        outer, deep = (", ".join(sorted(names)[:3]) for names in (folder.full, inner[0]))
+        raise DataError(
+            f"{outer} in {place or 'it'} all hold the same folders, {deep}: if these are the "
+            "classes, put each together in one folder; else put the images directly into the outer"
+        )
 
 
 def _refuse_incomplete(
