@@ -158,7 +158,7 @@ def test_a_peer_that_is_not_installed_is_left_out(monkeypatch, capsys):
         (["--rounds", "0"], "--rounds is 0; it must be at least 1"),
         (["--batch-size", "-1"], "--batch-size is -1; it must be at least 1"),
         (["--seconds", "nan"], "--seconds is nan; it must be above 0"),
-        (["--device", "tpu"], "no device 'tpu'; choose cpu, cuda, cuda:N or auto"),
+        (["--device", "tpu"], "no device 'tpu'; choose cpu, cuda, cuda:N, mps or auto"),
     ],
 )
 def test_a_bad_option_ends_in_one_line(monkeypatch, words, message):
