@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -574,3 +575,38 @@ def test_several_processes_need_a_name(vitlit, monkeypatch):
     code, _, err = vitlit("train", *TINY)
     assert code == 1
     assert "2 processes need one folder; give --name" in err
+
+
+SLOW = """
+import sys, time
+from vitlit import cli, data
+def slow(*_, **__):
+    print("begun", flush=True)
+    time.sleep(60)
+{where} = slow
+sys.argv[0] = "vitlit"
+cli.main()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [
+        ("import vitlit.train; vitlit.train.train_epoch", "no epoch was done; the same command"),
+        ("data.load", "nothing was written; the same command begins anew"),
+    ],
+)
+def test_ctrl_c_ends_in_one_line(tmp_path, where, said):
+    words = ["train", "--preset", "smoke", "--data", "digits"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", SLOW.format(where=where), *words], cwd=tmp_path,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    while process.stdout.readline() != "begun\n":
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert err.strip().splitlines()[-1].startswith(f"stopped; {said}")

@@ -22,6 +22,10 @@ MODEL = random_model().float()
 TIMM = {n: t.contiguous() for n, t in to_layout(MODEL.state_dict(), "timm", SMALL).items()}
 
 
+def any_model(config):
+    """Refuses no model."""
+
+
 def tuned(start, **changes):
     return Recipe(start=start, epochs=2, batch_size=8, model={"head": "linear"}, **changes)
 
@@ -79,7 +83,7 @@ def test_a_librarys_weights_are_a_start(tmp_path, monkeypatch):
     state = to_layout(MODEL.state_dict(), "torchvision", SMALL)
     found = state, {"classes": list("abcde"), "mean": [0.1] * 3, "std": [0.2] * 3}, {"heads": 3}
     monkeypatch.setitem(libraries.LIBRARIES, "torchvision", lambda name: found)
-    new = started(tuned("torchvision:vit_b_16"), dataset())
+    new = started(tuned("torchvision:vit_b_16"), dataset(), any_model)
     for name, tensor in MODEL.state_dict().items():
         if not name.startswith("head"):
             assert torch.equal(new.model.state_dict()[name], tensor)
@@ -116,7 +120,7 @@ def test_weights_without_a_head_need_a_new_one(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     where = without_a_head(tmp_path)
     with pytest.raises(ValueError, match=r"has no head; tiny has ant, bee, cat; give it a new"):
-        started(Recipe(start=where), dataset())
+        started(Recipe(start=where), dataset(), any_model)
 
 
 def test_a_thousand_classes_are_not_all_named(tmp_path, monkeypatch):
@@ -124,7 +128,7 @@ def test_a_thousand_classes_are_not_all_named(tmp_path, monkeypatch):
     many = {**TIMM, "head.weight": torch.zeros(1000, 12), "head.bias": torch.zeros(1000)}
     save_file(many, tmp_path / "w")
     with pytest.raises(ValueError, match=r"8, 9 … \(1000 in all\); tiny has ant, bee, cat; give"):
-        started(Recipe(start="w,heads=3"), dataset())
+        started(Recipe(start="w,heads=3"), dataset(), any_model)
 
 
 def test_a_size_that_does_not_fit_the_patches_of_the_weights_is_named(tmp_path, monkeypatch):
@@ -133,7 +137,7 @@ def test_a_size_that_does_not_fit_the_patches_of_the_weights_is_named(tmp_path, 
     for size, words in (((9, 8), "9×8 .* take 8×8"), ((14, 31), "14×31 .* take 16×32")):
         settings = Recipe(start=where, model={"head": "linear", "image_size": size})
         with pytest.raises(ValueError, match=rf"image_size {words}"):
-            started(settings, dataset())
+            started(settings, dataset(), any_model)
 
 
 def test_gray_images_are_shown_to_a_model_of_three_channels(tmp_path, monkeypatch):
@@ -157,9 +161,9 @@ def test_a_run_that_begins_anew_says_nothing_of_a_start(tmp_path):
 def test_a_start_with_the_same_classes_keeps_its_head(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run = train(recipe(epochs=1), dataset(), tmp_path / "one", progress=False)
-    new = started(Recipe(start="one"), dataset())
+    new = started(Recipe(start="one"), dataset(), any_model)
     before = load(run.weights).model.head.weight
     assert torch.equal(new.model.head.weight, before)
     other = replace(dataset(), classes=("x", "y", "z"))
     with pytest.raises(ValueError, match="give it a new head"):
-        started(Recipe(start="one"), other)
+        started(Recipe(start="one"), other, any_model)

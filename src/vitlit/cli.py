@@ -10,10 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 from rich.console import Console
 from rich.table import Table
+from typer.core import TyperGroup
 
 from vitlit import locks, presets, records, studies
 from vitlit.files import write as write_file
@@ -31,7 +31,19 @@ class Terminal(Console):
         super().print(*(plain(o, keep="\n") if isinstance(o, str) else o for o in objects), **how)
 
 
+class Commands(TyperGroup):
+    """The commands, each of which Ctrl-C ends in one line."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise _stopped("nothing was written; the same command begins anew") from None
+
+
 app = typer.Typer(
+    cls=Commands,
     help="The Vision Transformer, as a book that runs.",
     no_args_is_help=True,
     add_completion=False,
@@ -113,8 +125,8 @@ def train(
     if seed is not None and any(text.partition("=")[0].strip() == "seed" for text in change or []):
         raise ValueError(f"seed is given twice, by --seed {seed} and by --set; give it once")
     changes = presets.changes_of(change or [])
-    if preset is not None:  # what is wrong about it is said before anything is decoded
-        presets.preset(preset, variant, **{"seed": seed or 0, **changes})
+    # What is wrong about it is said before anything is decoded.
+    presets.preset(preset or "cpu", variant, **{"seed": seed or 0, **changes})
     processes, rank = (int(os.environ.get(key, 0)) for key in ("WORLD_SIZE", "RANK"))
     if processes > 1 and name is None:
         raise ValueError(f"{processes} processes need one folder; give --name")
@@ -391,12 +403,7 @@ def main() -> None:
     """Run the command; bad input or Ctrl-C ends with one line that says what was the matter."""
     accept_everything()
     try:
-        sys.exit(app(standalone_mode=False))
-    except click.exceptions.Abort:
-        sys.exit(_stopped("nothing was written; the same command begins anew").exit_code)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
+        app()
     except (ValueError, OSError) as error:
         errors.print(f"error: {error}", style="red")
         sys.exit(1)

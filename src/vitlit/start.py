@@ -7,7 +7,7 @@ from typing import Any
 from vitlit.classifier import Classifier, listed, load
 from vitlit.config import ViTConfig
 from vitlit.data import Dataset
-from vitlit.finetune import adapted
+from vitlit.finetune import adapted, changed
 from vitlit.presets import Recipe
 from vitlit.weights import checksum
 
@@ -41,7 +41,7 @@ def started(recipe: Recipe, data: Dataset, check: Callable[[ViTConfig], None]) -
     P, own = start.model.config.patch_size, start.model.config.image_size
     if own[0] <= H and own[1] <= W and H % P == W % P == 0:
         changes.setdefault("image_size", (H, W))
-    check(replace(start.model.config, **changes))
+    check(changed(start.model.config, **changes))
     model = adapted(start.model, recipe.start_positions, **changes)
     about: dict[str, Any] = {
         "trained_on": start.trained_on,
