@@ -503,6 +503,30 @@ figures.heatmaps(maps, columns=9, inches=0.8, signed=True)
 # With more data a ViT needs less help. The paper starts from random positions, pre-trains on up to 303 million pictures, and finds the same kind of map in the end (its figure 7).
 
 # %% [markdown]
+# ## Your own pictures {#own}
+#
+# Nothing in this chapter is tied to CIFAR-10. A folder or an archive is enough, with one folder a class, and the whole chapter runs on it:
+#
+# ```sh
+# VITLIT_DATA=photos.zip VITLIT_SIZE=64 make cifar10 PRESET=own
+# ```
+#
+# Or, without the chapter, `vitlit train --data photos.zip --size 64`. Pictures come in all sizes and shapes, and a batch must be one tensor. So each is turned upright, cropped to its middle square and resized. A fifth of each class is kept for the test. A hash of the file's name decides which, so it is the same fifth every time.
+#
+# With a few hundred pictures, training from scratch has no chance: the section above says why. The preset `own` starts from the book's longest run on CIFAR-10 and exchanges the head. [Chapter 7](07_finetune.ipynb) explains both.
+#
+# Here is what a model sees of a photograph. What lies outside the middle square is gone, and details go with the size.
+
+# %% tags=["figure"]
+sides = (256, 64, 32)
+seen = [data.open_rgb(figures.CHELSEA, side) for side in sides]
+figures.images(seen, [f"{side} px" for side in sides], inches=1.8)
+
+# %% [markdown] tags=["caption"]
+# <!-- alt: The tabby cat's face as a square picture three times: sharp at 256 pixels, coarse at 64, a few blocks of color at 32. -->
+# **Figure 6.15.** The photograph, cropped and resized to three sizes.
+
+# %% [markdown]
 # ## Receipt {#receipt}
 #
 # Two things of this chapter must agree with an independent computation. First the smoothed loss, written out by hand, with PyTorch's own.
