@@ -17,7 +17,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import lru_cache, partial
 from importlib import import_module
 from importlib.util import find_spec
 from io import BufferedReader, BytesIO
@@ -53,6 +53,7 @@ class Entry(NamedTuple):
     done: float = 0.0  # how much of a tar archive has been read with it, 0 to 1
 
 
+@lru_cache(2**16)  # most parts are those of every other name
 def is_litter(part: str) -> bool:
     """Whether a part of a name is hidden, or left by a system."""
     return part.startswith(".") or part.lower() in LITTER

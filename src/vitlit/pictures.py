@@ -257,6 +257,8 @@ def _plain(opened: Image.Image, name: str) -> Image.Image:
 
 
 def _is_unsigned(image: Image.Image) -> bool:
+    if image.format != "TIFF":
+        return True
     kinds = getattr(image, "tag_v2", {}).get(SAMPLE_FORMAT, UNSIGNED)
     return set(kinds if isinstance(kinds, tuple) else (kinds,)) <= set(UNSIGNED)
 
