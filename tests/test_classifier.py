@@ -332,7 +332,9 @@ def test_what_nobody_says_is_assumed_and_noted(bare):
     }  # fmt: skip
     line = pretrained.assumptions(f"{bare},heads=2", found.assumed)
     assert "image_size=8x8 eps=1e-06 gelu=none mean=0.5 std=0.5 classes=0:…:2;" in line
-    assert line.endswith(f"add the right one to the name of the weights: {bare},image_size=8x8")
+    assert line.endswith(
+        f"add the right one to the name of the weights: {bare},heads=2,image_size=8x8"
+    )
 
 
 def test_what_is_said_behind_the_name_is_taken(bare):

@@ -77,7 +77,7 @@ def _built(
     assumed: dict[str, Any] = {}
     if layout is None:
         known = dict(known)
-        entry, channels = known.pop("entry", None), known.pop("channels", 3)
+        entry, channels = known.pop("entry", None), known.pop("channels", None)
         tensors, layout, found, entries = unwrap(theirs, entry, channels, origin)
         if len(entries) > 1 and entry is None:
             assumed["entry"] = found
@@ -241,7 +241,7 @@ def assumptions(source: str, assumed: Mapping[str, Any]) -> str:
     said = [f"{name}={_written(name, value)}" for name, value in assumed.items()]
     return (
         f"assumed of {source}: {' '.join(said)}; where one is wrong, add the right one to the name "
-        f"of the weights: {split(source)[0]},{said[0]}"
+        f"of the weights: {source},{said[0]}"
     )
 
 
