@@ -361,7 +361,9 @@ def test_a_file_whose_name_looks_like_it_is_a_file(bare):
     [
         ("head=2", "of weights can be said heads, .*; did you mean heads?"),
         ("heads=2,heads=4", "says heads twice; say it once"),
-        ("heads=two", "heads=two is no number; write heads=12"),
+        ("heads=two", "heads=two is no such number; write heads=12"),
+        ("heads=0", "heads=0 is no such number"),
+        ("heads=2,channels=-3", "channels=-3 is no such number"),
         ("heads=5", "heads 5 does not divide width 16"),
         ("heads=2,image_size=8x9", "patch_size 4 does not divide the image of 8×9"),
         ("heads=2,image_size=16x16", "positions.*|another shape"),

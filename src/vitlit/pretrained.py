@@ -220,6 +220,8 @@ def _value(name: str, text: str) -> Any:
         raise ValueError(f"{name}={text}: of weights can be said {', '.join(SAID)}{hint}")
     try:
         if name in ("heads", "channels"):
+            if int(text) < 1:
+                raise ValueError
             return int(text)
         if name == "image_size":
             H, _, W = text.partition("x")
@@ -230,7 +232,7 @@ def _value(name: str, text: str) -> Any:
             return float(text)
     except ValueError as error:
         raise ValueError(
-            f"{name}={text} is no number; write heads=12, image_size=224x160, eps=1e-6 or "
+            f"{name}={text} is no such number; write heads=12, image_size=224x160, eps=1e-6 or "
             "mean=0.485:0.456:0.406"
         ) from error
     return tuple(text.split(":")) if name == "classes" else text
