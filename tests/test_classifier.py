@@ -332,7 +332,9 @@ def test_what_nobody_says_is_assumed_and_noted(bare):
     }  # fmt: skip
     line = pretrained.assumptions(f"{bare},heads=2", found.assumed)
     assert "image_size=8x8 eps=1e-06 gelu=none mean=0.5 std=0.5 classes=0:…:2;" in line
-    assert line.endswith(f"add the right one to the name of the weights: {bare},image_size=8x8")
+    assert line.endswith(
+        f"add the right one to the name of the weights: {bare},heads=2,image_size=8x8"
+    )
 
 
 def test_what_is_said_behind_the_name_is_taken(bare):
@@ -359,7 +361,9 @@ def test_a_file_whose_name_looks_like_it_is_a_file(bare):
     [
         ("head=2", "of weights can be said heads, .*; did you mean heads?"),
         ("heads=2,heads=4", "says heads twice; say it once"),
-        ("heads=two", "heads=two is no number; write heads=12"),
+        ("heads=two", "heads=two is no such number; write heads=12"),
+        ("heads=0", "heads=0 is no such number"),
+        ("heads=2,channels=-3", "channels=-3 is no such number"),
         ("heads=5", "heads 5 does not divide width 16"),
         ("heads=2,image_size=8x9", "patch_size 4 does not divide the image of 8×9"),
         ("heads=2,image_size=16x16", "positions.*|another shape"),

@@ -288,7 +288,7 @@ def test_what_is_assumed_of_weights_is_said_and_can_be_said_otherwise(vitlit, tr
     torch.save({"net": model.state_dict()}, tmp_path / "mine.pth.tar")
     code, _, err = vitlit("predict", image, "--weights", "mine.pth.tar")
     assert (code, err.count("\n")) == (0, 1)
-    assert err.startswith("assumed of mine.pth.tar: image_size=16x16 eps=1e-06 gelu=none heads=3 ")
+    assert err.startswith("assumed of mine.pth.tar: heads=3 image_size=16x16 eps=1e-06 gelu=none ")
     said = "heads=3,eps=1e-6,gelu=none,image_size=16x16,mean=0.5,std=0.5,classes=x:y:z"
     code, out, err = vitlit("predict", image, "--weights", f"mine.pth.tar,{said}")
     assert (code, err) == (0, "")
@@ -336,7 +336,7 @@ def test_training_from_foreign_weights_says_what_was_assumed(vitlit, trained, tm
     words = ["--preset", "finetune-32", "--set=start=mine.ckpt", "--set=epochs=1"]
     code, _, err = vitlit("train", *words, "--data", root / "tiny", "--name", "tuned")
     assert code == 0, err
-    assert "assumed of mine.ckpt: image_size=16x16" in err
+    assert "assumed of mine.ckpt: heads=3 image_size=16x16" in err
     about = records.read(tmp_path / "my-runs" / "tuned").config["started"]
     assert about["trained_on"] == "mine.ckpt"
     assert about["assumed"]["heads"] == 3

@@ -292,8 +292,8 @@ def config_of(theirs: Mapping[str, Tensor], layout: str, **known: Any) -> ViTCon
 
 def guesses(config: ViTConfig, layout: str, known: Collection[str]) -> dict[str, Any]:
     """The fields of a configuration from `config_of` that no shape tells, and nobody has given."""
-    names = ["image_size", "eps", "gelu"]
-    names += ["heads"] if layout != "npz" else []
+    names = ["heads"] if layout != "npz" else []
+    names += ["image_size", "eps", "gelu"]
     names += ["activation"] if config.head == "mlp" else []
     return {name: getattr(config, name) for name in names if name not in known}
 

@@ -77,7 +77,7 @@ def _built(
     assumed: dict[str, Any] = {}
     if layout is None:
         known = dict(known)
-        entry, channels = known.pop("entry", None), known.pop("channels", 3)
+        entry, channels = known.pop("entry", None), known.pop("channels", None)
         tensors, layout, found, entries = unwrap(theirs, entry, channels, origin)
         if len(entries) > 1 and entry is None:
             assumed["entry"] = found
@@ -220,6 +220,8 @@ def _value(name: str, text: str) -> Any:
         raise ValueError(f"{name}={text}: of weights can be said {', '.join(SAID)}{hint}")
     try:
         if name in ("heads", "channels"):
+            if int(text) < 1:
+                raise ValueError
             return int(text)
         if name == "image_size":
             H, _, W = text.partition("x")
@@ -230,7 +232,7 @@ def _value(name: str, text: str) -> Any:
             return float(text)
     except ValueError as error:
         raise ValueError(
-            f"{name}={text} is no number; write heads=12, image_size=224x160, eps=1e-6 or "
+            f"{name}={text} is no such number; write heads=12, image_size=224x160, eps=1e-6 or "
             "mean=0.485:0.456:0.406"
         ) from error
     return tuple(text.split(":")) if name == "classes" else text
@@ -241,7 +243,7 @@ def assumptions(source: str, assumed: Mapping[str, Any]) -> str:
     said = [f"{name}={_written(name, value)}" for name, value in assumed.items()]
     return (
         f"assumed of {source}: {' '.join(said)}; where one is wrong, add the right one to the name "
-        f"of the weights: {split(source)[0]},{said[0]}"
+        f"of the weights: {source},{said[0]}"
     )
 
 

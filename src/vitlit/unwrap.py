@@ -49,7 +49,7 @@ class Unwrapped(NamedTuple):
 def unwrap(
     theirs: Mapping[str, Tensor],
     entry: str | None = None,
-    channels: int = 3,
+    channels: int | None = None,
     origin: str = "the weights",
 ) -> Unwrapped:
     """Find the ViT in a checkpoint; of several the averaged one, else the first, or `entry`.
@@ -89,7 +89,7 @@ def unwrap(
         inside |= _head_beside(theirs, prefix, head)
     inside = {name: t for name, t in inside.items() if not BESIDE.match(name)}
     if layout == "vitlit":
-        inside, layout = _ours(inside, channels), "torchvision"
+        inside, layout = _ours(inside, channels, origin), "torchvision"
     return Unwrapped(renewed(inside), layout, prefix.rstrip("./"), tuple(p for p, _ in places))
 
 
@@ -109,17 +109,26 @@ def _todays(name: str) -> str:
     return name
 
 
-def _ours(state: Mapping[str, Tensor], channels: int) -> dict[str, Tensor]:
-    """A state dict of ours in torchvision's layout."""
+def _ours(state: Mapping[str, Tensor], channels: int | None, origin: str) -> dict[str, Tensor]:
+    """A state dict of ours in torchvision's layout; three channels if that makes square patches."""
     width, numbers = state[OURS].shape
-    P = math.isqrt(numbers // channels)
-    if channels * P * P != numbers:
+    fits = [
+        C for C in ((channels,) if channels else (3, 1)) if C * _side(numbers, C) ** 2 == numbers
+    ]
+    if not fits:
         raise CheckpointError(
-            f"patches of {numbers} numbers are no squares of {channels} channels; give channels"
+            f"{origin}: patches of {numbers} numbers are no squares of {channels or '3 or 1'} "
+            "channels; say how many there are, as in model.pt,channels=4"
         )
-    sizes: dict[str, Any] = {"image_size": (P, P), "patch_size": P, "channels": channels}
-    config = ViTConfig(**sizes, width=width, heads=1)
+    P = _side(numbers, fits[0])
+    sizes: dict[str, Any] = {"image_size": (P, P), "patch_size": P, "channels": fits[0]}
     try:
-        return to_layout(state, "torchvision", config)
+        return to_layout(state, "torchvision", ViTConfig(**sizes, width=width, heads=1))
     except (KeyError, RuntimeError) as error:
-        raise CheckpointError(f"a state dict of ours that does not fit: {error}") from error
+        raise CheckpointError(
+            f"{origin}: a state dict of ours that does not fit: {error}"
+        ) from error
+
+
+def _side(numbers: int, channels: int) -> int:
+    return math.isqrt(numbers // channels)
