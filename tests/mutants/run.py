@@ -4,26 +4,59 @@
 *.mutant file here, applies the file, and runs the tests as they are against the copy. It exits
 with 1 if a mistake goes unnoticed, or if the tests fail on a copy without a mistake.
 
-A .mutant file has a head (Mistake, Source, File, and Tests if those of another file are to be run
-first), a blank line, and lines that begin like a diff's:
+A .mutant file has a head (Mistake, Source, File, and Tests if others are to be run first: a file,
+or FILE -k PART OF A NAME), a blank line, and lines that begin like a diff's:
 "-" to take out, "+" to put in, " " to stay. A line "@@" begins another place in the same file.
+
+And for each field of Recipe and of ViTConfig there is a mutant that nobody wrote: those who read
+the field where it acts get its default, whatever was set.
 """
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+
+from vitlit.config import ViTConfig
+from vitlit.presets import Recipe
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 TOGETHER = 2
 SECONDS_ALLOWED = 600
+# Appended to the file that declares a field. What checks, compares and stores a recipe sees what
+# was set; only these modules, in which fields act, do not. Two fields act in the record alone.
+ACTS = {Recipe: ("train", "batches"), ViTConfig: ("vit", "classifier")}
+RECORDED = ("preset", "variant")
+IGNORING = """
+
+def _ignore(kind, ignored, modules, recorded):
+    import sys
+    from dataclasses import MISSING, fields
+
+    field = next(f for f in fields(kind) if f.name == ignored)
+    default = field.default_factory() if field.default is MISSING else field.default
+
+    def read(self, name):
+        if name == ignored:
+            caller = sys._getframe(1)
+            for_record = caller.f_code.co_name in ("summary_of", "explained")
+            if caller.f_globals["__name__"] in modules and for_record == recorded:
+                return default
+        return object.__getattribute__(self, name)
+
+    kind.__getattribute__ = read
+
+
+_ignore({kind}, {field!r}, {modules!r}, {recorded})
+"""
 
 
 @dataclass(frozen=True)
@@ -34,8 +67,9 @@ class Mutant:
     mistake: str
     source: str
     file: str
-    tests: str  # the test file to be run first
+    tests: str  # what is to be run first: a test file, and words for pytest
     places: list[tuple[str, str]]  # before, after
+    appended: str = ""  # to the file
 
     @classmethod
     def read(cls, path: Path) -> "Mutant":
@@ -63,26 +97,50 @@ class Mutant:
                     f"{text.count(before)} times, not once; bring the mutant up to date\n{before}"
                 )
             text = text.replace(before, after)
-        return text
+        return text + self.appended
 
 
 # A mistake is noticed only if the tests pass without one.
 SOUND = Mutant("(no mistake)", "", "", "__init__.py", "", [])
 
 
+def ignoring(kind: type, field: str) -> Mutant:
+    """The mutant in which a field of Recipe or ViTConfig does nothing."""
+    of = {Recipe: "recipe", ViTConfig: "model"}[kind]
+    modules = tuple(f"vitlit.{module}" for module in ACTS[kind])
+    appended = IGNORING.format(
+        kind=kind.__name__, field=field, modules=modules, recorded=field in RECORDED
+    )
+    return Mutant(
+        name=f"ignored_{of}_{field}",
+        mistake=f"The field {field} of {kind.__name__} is ignored.",
+        source="one for each field",
+        file=f"{kind.__module__.rpartition('.')[2]}.py",
+        tests=f"test_settings.py -k test_{of}_{field}_",
+        places=[],
+        appended=appended,
+    )
+
+
 def all_mutants() -> list[Mutant]:
-    """Every mutant of this folder."""
-    return [Mutant.read(path) for path in sorted(HERE.glob("*.mutant"))]
+    """Every mutant of this folder, and one for each field that can be set."""
+    written = [Mutant.read(path) for path in sorted(HERE.glob("*.mutant"))]
+    return written + [ignoring(kind, field.name) for kind in ACTS for field in fields(kind)]
 
 
-def suites_for(mutant: Mutant) -> list[list[Path]]:
-    """The unit tests: those of the file with the mistake, or named by the mutant, then the rest."""
-    tests = sorted(ROOT.glob("tests/test_*.py"))
-    own = [path for path in tests if path.name == mutant.tests]
-    return [suite for suite in (own, [path for path in tests if path not in own]) if suite]
+def suites_for(mutant: Mutant) -> list[list[str]]:
+    """Words for pytest: the tests of the file with the mistake, or named by the mutant; the rest.
+
+    Where the mutant names some tests of a file, the others of that file belong to the rest.
+    """
+    file, *words = shlex.split(mutant.tests) or [""]
+    tests = sorted(map(str, ROOT.glob("tests/test_*.py")))
+    own = [path for path in tests if Path(path).name == file]
+    rest = [path for path in tests if path not in own or words]
+    return [suite for suite in ([*own, *words] if own else [], rest) if suite]
 
 
-def first_failure(source: Path, suite: list[Path]) -> str | None:
+def first_failure(source: Path, suite: list[str]) -> str | None:
     """Run tests against a copy of src/; the first that fails, or None.
 
     Raises RuntimeError if they did not run: a copy that cannot be imported proves nothing.
@@ -97,7 +155,7 @@ def first_failure(source: Path, suite: list[Path]) -> str | None:
     main = "import sys, pytest, torchvision; sys.exit(pytest.main(sys.argv[1:]))"
     pytest = [sys.executable, "-c", main, "-x", "-q", "--tb=line", "-rf"]
     pytest += ["-p", "no:cacheprovider", "-m", "not book and not browser"]
-    ran = subprocess.run([*pytest, *map(str, suite)], timeout=SECONDS_ALLOWED, **how)
+    ran = subprocess.run([*pytest, *suite], timeout=SECONDS_ALLOWED, **how)
     if ran.returncode == 0:
         return None
     failed = re.search(r"^FAILED tests/(.+?)(?: - .*)?$", ran.stdout, flags=re.MULTILINE)
