@@ -310,7 +310,7 @@ from vitlit.config import SIZES, ViTConfig
 from vitlit.vit import Keep, VisionTransformer
 
 # %% [markdown]
-# Everything that can be chosen about a model stands in one place. `ViTConfig` cannot be changed once it is built: it describes a model and travels with its weights.
+# Everything that can be chosen about a model stands in one place, and with it what a field may hold: `Within` gives bounds, `OneOf` a choice. `ViTConfig` cannot be changed once it is built: it describes a model and travels with its weights.
 
 # %% tags=["reveal"]
 reveal(ViTConfig)

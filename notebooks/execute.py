@@ -24,6 +24,8 @@ from vitlit import files, presets, records
 
 HERE = Path(__file__).resolve().parent
 TRAINING = "06_cifar10"  # the chapter that trains
+# Errors whose message says what to do: where in the code they were raised helps nobody.
+EXPLAINED = ("CheckpointError", "DataError", "DivergedError", "HeldError", "SizeError")
 
 
 class Client(NotebookClient):
@@ -84,6 +86,8 @@ def run(notebook: NotebookNode, name: str) -> None:
             raise KeyboardInterrupt from None
         if not isinstance(error, CellExecutionError | DeadKernelError):
             raise
+        if isinstance(error, CellExecutionError) and error.ename in EXPLAINED:
+            raise ChapterError(f"{name}, cell {cell + 1}: {error.evalue}") from error
         raise ChapterError(f"{name}, cell {cell + 1}: {error}") from error
 
 
@@ -125,6 +129,8 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if given.preset:
         os.environ["VITLIT_PRESET"] = given.preset
+    # Other libraries' progress bars ask for a package of widgets that nobody needs here.
+    os.environ.setdefault("PYTHONWARNINGS", "ignore:IProgress not found")
     # A kernel runs in notebooks/, but a path means what it means where the command was typed.
     if (place := os.environ.get("VITLIT_DATA")) and Path(place).expanduser().exists():
         os.environ["VITLIT_DATA"] = str(Path(place).expanduser().absolute())
