@@ -1,6 +1,7 @@
 """vitlit.records: what a run leaves, and what is refused."""
 
 import json
+import math
 import os
 import re
 from pathlib import Path
@@ -143,3 +144,20 @@ def test_the_environment_says_what_ran(tmp_path, monkeypatch):
     json.dumps(environment)
     monkeypatch.setenv("PATH", str(tmp_path))
     assert records.environment()["commit"] is None
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])
+def test_what_is_no_number_is_not_written(tmp_path, monkeypatch, wrong):
+    with pytest.raises(ValueError, match=r"run is not written: summary holds .*not JSON compliant"):
+        write(tmp_path / "run", wrong)
+    monkeypatch.setitem(ROWS[1], "train_loss", wrong)
+    with pytest.raises(ValueError, match=r"run is not written: train_loss is -?(nan|inf) in epoch"):
+        write(tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_name_that_is_no_text_comes_back(tmp_path):
+    name = b"caf\xe9".decode(errors="surrogateescape")
+    part = {"environment": {}, "data": {"name": name}, "summary": {"test_accuracy": 1}}
+    records.write(tmp_path, config={}, rows=ROWS, **part)
+    assert records.read(tmp_path).data["name"] == name
