@@ -51,5 +51,6 @@ def test_patches_are_shuffled_alike_in_every_image_and_positions_stay(model):
     assert sorted(order) == list(range(6))
     assert order != list(range(6))
     assert torch.equal(after["embedded"], before["embedded"][:, order])
+    assert torch.equal(model.watch(images)["embedded"], after["embedded"])
     positions = after["with_positions"] - after["with_class"]
     torch.testing.assert_close(positions[0], model.positions.table)

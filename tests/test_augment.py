@@ -1,6 +1,7 @@
 """vitlit.augment: whole batches against one image at a time."""
 
 import math
+from dataclasses import fields
 
 import pytest
 import torch
@@ -20,6 +21,7 @@ from vitlit.augment import (
     mix,
     warp,
 )
+from vitlit.presets import Recipe
 
 
 def noise(*shape, seed=0):
@@ -46,6 +48,37 @@ def test_a_batch_is_augmented_as_its_images_one_by_one(channels, padding):
         for image, shift, flip in zip(images, shifts.tolist(), flips.tolist(), strict=True)
     ]
     assert torch.equal(crop_and_flip(images, shifts, flips, padding), torch.stack(expected))
+
+
+def test_each_side_has_its_own_padding():
+    shifts, flips = draw(3000, (1, 3), True, torch.Generator().manual_seed(0))
+    assert shifts[:, 0].unique().tolist() == [0, 1, 2]
+    assert shifts[:, 1].unique().tolist() == [0, 1, 2, 3, 4, 5, 6]
+    for axis, places in zip(shifts.unbind(1), (3, 7), strict=True):
+        shares = axis.bincount() / 3000
+        assert shares.sub(1 / places).abs().max() < 0.1
+    images = noise(1, 1, 2, 9).expand(3000, -1, -1, -1)
+    cropped = crop_and_flip(images, shifts, flips, (1, 3))
+    one = F.pad(images[:1].float(), [3, 3, 1, 1], mode="reflect").to(torch.uint8)
+    for i in range(20):
+        row, column = shifts[i].tolist()
+        crop = one[0, :, row : row + 2, column : column + 9]
+        assert torch.equal(cropped[i], crop.flip(2) if flips[i] else crop)
+
+
+@pytest.mark.parametrize("padding", [0, 1, 4])
+def test_one_padding_for_both_sides_draws_what_it_always_drew(padding):
+    alike = draw(50, padding, True, torch.Generator().manual_seed(3))[0]
+    expected = torch.randint(
+        0, 2 * padding + 1, (50, 2), generator=torch.Generator().manual_seed(3)
+    )
+    assert torch.equal(alike, expected)
+    assert torch.equal(alike, draw(50, (padding,) * 2, True, torch.Generator().manual_seed(3))[0])
+
+
+def test_there_are_as_many_operations_as_a_recipe_allows():
+    (bounds,) = next(f.type.__metadata__ for f in fields(Recipe) if f.name == "operations")
+    assert bounds.high == len(OPERATIONS)
 
 
 def test_the_middle_crop_without_a_flip_is_the_image_itself():

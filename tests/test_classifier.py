@@ -395,3 +395,23 @@ def test_statistics_move_with_the_model():
     assert moved.mean.dtype == torch.float64
     if sys.platform != "darwin":
         assert {t.device.type for t in (moved.mean, moved.std)} == {"cpu"}
+
+
+def test_a_constant_channel_becomes_0_and_no_deviation_is_below_1():
+    images = torch.full((4, 3, 8, 8), 37, dtype=torch.uint8)
+    images[:, 0, ::2] = 200
+    images[0, 1, 0, 0] = 38  # nearly constant
+    mean, std = statistics(images)
+    assert std.tolist() == [81.5, 1.0, 1.0]
+    inputs = normalize(images, mean, std)
+    assert not inputs[:, 2].any()
+    assert inputs.abs().max() <= 1
+
+
+def test_images_are_shrunk_with_antialiasing():
+    config = ViTConfig(image_size=(8, 8), classes=2, channels=1, width=8, heads=1, depth=1)
+    model = VisionTransformer(config)
+    classifier = Classifier(model, ("a", "b"), torch.tensor([0.0]), torch.tensor([1.0]), "x")
+    board = (torch.arange(32)[:, None] + torch.arange(32)) % 2 * 200
+    shrunk = classifier.inputs(board.to(torch.uint8)[None, None])
+    assert shrunk.sub(100).abs().max() < 10  # without, a chessboard stays one

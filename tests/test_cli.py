@@ -19,7 +19,7 @@ from helpers.archives import pack_zip
 from helpers.tiny import CLASSES, MODEL, dataset
 from PIL import Image
 
-from vitlit import cli, figures, presets, pretrained, records
+from vitlit import cli, figures, locks, presets, pretrained, records
 from vitlit.classifier import load
 from vitlit.config import ViTConfig
 from vitlit.layouts import to_layout
@@ -560,6 +560,13 @@ def test_ablate_trains_what_is_missing_and_only_that(vitlit, trained, tmp_path, 
     assert again[2] > kept[2]
 
 
+def test_two_ablations_at_once_are_refused(vitlit, tmp_path):
+    with locks.held(tmp_path / "my-runs" / "ablation"):
+        code, _, err = vitlit("ablate", "--seeds", 1, "--data", "nowhere")
+    assert code == 1
+    assert "ablation is being written by another process; wait until it is done" in err
+
+
 @pytest.mark.slow
 def test_an_ablation_that_fails_says_which(vitlit, tmp_path):
     (tmp_path / "my-runs").mkdir()
@@ -568,6 +575,30 @@ def test_an_ablation_that_fails_says_which(vitlit, tmp_path):
     assert "--name ablation-seed0 --data nowhere --size 48x64 failed" in err
     assert "source is 'nowhere', where nothing is" in err.replace("\n", " ")
     assert [path.name for path in (tmp_path / "my-runs").iterdir()] == [".locks"]
+
+
+def test_a_seed_is_given_once(vitlit):
+    code, _, err = vitlit("train", *TINY, "--seed", 0, "--set", "seed=5")
+    assert (code, err) == (
+        1,
+        "error: seed is given twice, by --seed 0 and by --set; give it once\n",
+    )
+
+
+def test_a_run_that_another_process_writes_is_refused(vitlit, trained, tmp_path):
+    with locks.held(tmp_path / "my-runs" / "x"):
+        code, _, err = vitlit("train", *TINY, "--data", trained[0] / "tiny", "--name", "x")
+    assert code == 1
+    assert re.search(r"error: .*x is being written by another process; wait until .*name\n$", err)
+
+
+def test_a_run_that_diverges_ends_with_an_error(vitlit, trained, tmp_path):
+    wild = [f"--set={name}" for name in ("learning_rate=10", "weight_decay=10", "batch_size=1")]
+    words = ["--set=warmup=0", "--data", trained[0] / "tiny", "--name", "x"]
+    code, _, err = vitlit("train", *TINY, *wild, *words)
+    assert code == 1
+    assert re.search(r"error: the run diverged in epoch 1: the loss is (nan|inf) in step \d+", err)
+    assert not (tmp_path / "my-runs" / "x").exists()
 
 
 def test_several_processes_need_a_name(vitlit, monkeypatch):

@@ -4,13 +4,14 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import torch
 from helpers.tiny import dataset, recipe
 
-from vitlit import processes, records
+from vitlit import locks, processes, records
 from vitlit.train import train
 
 HERE = Path(__file__).parent
@@ -127,3 +128,26 @@ def test_a_batch_that_cannot_be_shared_is_refused(tmp_path, mix):
     assert done.returncode != 0
     assert f"batch_size {batch} cannot be shared by 2 processes" in done.stderr
     assert not (tmp_path / "uneven").exists()
+
+
+@pytest.mark.slow
+def test_what_the_first_process_is_refused_all_are_refused(tmp_path):
+    with locks.held(tmp_path / "held"):
+        done = torchrun(tmp_path / "held", {"epochs": 1, "batch_size": 8})
+    assert done.returncode != 0
+    assert done.stderr.count("HeldError: ") >= 2
+    assert not (tmp_path / "held").exists()
+
+
+def test_alone_the_first_process_enters_a_context_and_leaves_it():
+    seen = []
+
+    @contextmanager
+    def context():
+        seen.append("in")
+        yield
+        seen.append("out")
+
+    with processes.by_first(context()):
+        assert seen == ["in"]
+    assert seen == ["in", "out"]

@@ -1,6 +1,7 @@
 """vitlit.records: what a run leaves, and what is refused."""
 
 import json
+import math
 import os
 import re
 import shutil
@@ -186,3 +187,20 @@ def test_what_is_there_is_named_where_nothing_is(places, source, words):
 def test_no_folder_of_runs_is_taken_for_a_name_of_the_hub(places, tmp_path):
     shutil.rmtree(tmp_path / "runs")
     assert "huggingface" not in records.nothing_at("runs/own")
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])
+def test_what_is_no_number_is_not_written(tmp_path, monkeypatch, wrong):
+    with pytest.raises(ValueError, match=r"run is not written: summary holds .*not JSON compliant"):
+        write(tmp_path / "run", wrong)
+    monkeypatch.setitem(ROWS[1], "train_loss", wrong)
+    with pytest.raises(ValueError, match=r"run is not written: train_loss is -?(nan|inf) in epoch"):
+        write(tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_name_that_is_no_text_comes_back(tmp_path):
+    name = b"caf\xe9".decode(errors="surrogateescape")
+    part = {"environment": {}, "data": {"name": name}, "summary": {"test_accuracy": 1}}
+    records.write(tmp_path, config={}, rows=ROWS, **part)
+    assert records.read(tmp_path).data["name"] == name

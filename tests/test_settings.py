@@ -194,7 +194,7 @@ def test_recipe_seed_decides_weights_order_and_dropout(tmp_path):
 
 
 def test_recipe_epochs_is_how_often_all_images_are_seen(tmp_path):
-    run = trained(tmp_path, epochs=5)[1]
+    run = trained(tmp_path, epochs=5, batch_size=8)[1]
     assert run.metrics["epoch"] == [1, 2, 3, 4, 5]
     assert run.metrics["learning_rate"][-1] == pytest.approx(0, abs=1e-9)
 

@@ -19,20 +19,11 @@ from tqdm import tqdm
 
 from vitlit import checkpoint, files, records
 from vitlit import train as training
+from vitlit.batches import batches_of
 from vitlit.classifier import load
 from vitlit.encoder import Encoder
 from vitlit.evaluate import evaluate
-from vitlit.train import (
-    Learner,
-    batches_of,
-    classifier_for,
-    fewer_patches,
-    optimizers_for,
-    rate_at,
-    split,
-    steps_of,
-    train_epoch,
-)
+from vitlit.train import DivergedError, classifier_for, fewer_patches, optimizers_for, rate_at
 
 FILES = {
     "config.json", "metrics.csv", "positions.npz", "environment.json", "data.json",
@@ -216,49 +207,6 @@ def test_the_rate_stays_between_0_and_1_in_short_runs(steps, warmup):
     assert all(0 < rate <= 1 for rate in rates)
 
 
-# Batches
-
-
-def test_an_epoch_has_full_batches_of_different_images_with_their_labels():
-    data = dataset(22)
-    settings = recipe(crop=0.0)
-    batches = list(batches_of(data.train_images, data.train_labels, settings, False, 0))
-    assert [len(images) for images, _ in batches] == [8, 8]
-    images = torch.cat([images for images, _ in batches])
-    labels = torch.cat([labels for _, labels in batches])
-    found = [(data.train_images == image).flatten(1).all(1).nonzero().item() for image in images]
-    assert len(set(found)) == 16
-    assert torch.equal(data.train_labels[found], labels)
-
-
-def test_an_image_is_augmented_alike_in_batches_of_any_size():
-    data = dataset(24)
-    large, small = (
-        list(batches_of(data.train_images, data.train_labels, recipe(batch_size=n), True, 2))
-        for n in (12, 4)
-    )
-    for which in (0, 1):
-        together = [torch.cat([batch[which] for batch in batches]) for batches in (large, small)]
-        assert torch.equal(*together)
-
-
-def test_every_epoch_and_every_seed_is_another():
-    data = dataset()
-    firsts = [
-        next(batches_of(data.train_images, data.train_labels, recipe(seed=seed), True, epoch))[0]
-        for seed, epoch in [(0, 0), (0, 1), (1, 0)]
-    ]
-    assert not torch.equal(firsts[0], firsts[1])
-    assert not torch.equal(firsts[0], firsts[2])
-
-
-def test_images_that_do_not_fill_a_batch_make_one():
-    data = dataset(5)
-    batches = list(batches_of(data.train_images, data.train_labels, recipe(), True, 0))
-    assert [len(images) for images, _ in batches] == [5]
-    assert [steps_of(recipe(), n) for n in (5, 8, 15, 16)] == [1, 1, 1, 2]
-
-
 # Repeating
 
 
@@ -387,6 +335,144 @@ def test_a_damaged_state_is_refused(unfinished):
         train(recipe(), dataset(), unfinished)
 
 
+# Runs without sense
+
+# Each step multiplies the matrices by −99.
+WILD = {"learning_rate": 10.0, "weight_decay": 10.0, "warmup": 0.0}
+
+
+def test_a_run_that_diverges_says_where_and_what_helps_and_writes_no_record(tmp_path):
+    message = (
+        r"the run diverged in epoch 1: the loss is (nan|inf) in step \d+; "
+        r"lower learning_rate \(10\.0\), weight_decay \(10\.0\); nothing was written$"
+    )
+    with pytest.raises(DivergedError, match=message):
+        train(recipe(**WILD, batch_size=1), dataset(), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def poisoned(monkeypatch, at):
+    """Makes the loss of one step not a number; steps are counted over the whole run."""
+    steps, loss = [], F.cross_entropy
+
+    def count(*given, **how):
+        steps.append(given)
+        return loss(*given, **how) * (math.nan if len(steps) == at else 1)
+
+    monkeypatch.setattr(training.F, "cross_entropy", count)
+
+
+@pytest.mark.parametrize("step", [1, 3, 10, 14])
+def test_the_first_step_whose_loss_is_no_number_is_named(tmp_path, monkeypatch, step):
+    poisoned(monkeypatch, step)
+    with pytest.raises(DivergedError, match=rf"in epoch 1: the loss is nan in step {step};"):
+        train(recipe(batch_size=1), dataset(15), tmp_path)
+
+
+def test_a_run_stops_soon_after_its_loss_is_no_number(tmp_path, monkeypatch):
+    poisoned(monkeypatch, 2)
+    seen = []
+    step = torch.optim.AdamW.step
+    monkeypatch.setattr(
+        torch.optim.AdamW, "step", lambda *given: seen.append(given) or step(*given)
+    )
+    with pytest.raises(DivergedError, match="in step 2;"):
+        train(recipe(batch_size=1), dataset(), tmp_path)
+    assert len(seen) <= training.CHECKED
+
+
+def test_what_was_good_before_is_kept_and_repeating_says_the_same(tmp_path, monkeypatch):
+    def broken(images, labels, recipe, flip, epoch):
+        for batch in batches_of(images, labels, recipe, flip, epoch):
+            if epoch == 2:
+                broken.model.head.bias.data += math.inf
+            yield batch
+
+    build = training.classifier_for
+
+    def remember(*given):
+        classifier = build(*given)
+        broken.model = classifier.model
+        return classifier
+
+    monkeypatch.setattr(training, "classifier_for", remember)
+    monkeypatch.setattr(training, "batches_of", broken)
+    for _ in range(2):
+        with pytest.raises(
+            DivergedError,
+            match=r"epoch 3: the loss is nan in step 1; lower .*; the"
+            r" state after epoch 2 is kept in .*training.pt, but goes the same way",
+        ):
+            train(recipe(), dataset(), tmp_path)
+        assert [path.name for path in tmp_path.iterdir()] == ["training.pt"]
+        assert len(checkpoint.read(tmp_path / "training.pt")["rows"]) == 2
+    monkeypatch.undo()  # what is kept is sound
+    assert train(recipe(), dataset(), tmp_path).metrics["epoch"] == [1, 2, 3]
+
+
+def test_weights_that_a_last_step_ruined_are_noticed_by_the_test(tmp_path, monkeypatch):
+    clip = torch.nn.utils.clip_grad_norm_
+    monkeypatch.setattr(
+        torch.nn.utils, "clip_grad_norm_", lambda p, c: [q.grad.mul_(math.inf) for q in p] and clip
+    )
+    with pytest.raises(DivergedError, match="epoch 1: the loss of the test images is nan; lower"):
+        train(recipe(epochs=1, batch_size=24), dataset(), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_half_precision_cannot_hold_is_not_stored_in_it(tmp_path, monkeypatch):
+    build = training.classifier_for
+
+    def large(*given):
+        classifier = build(*given)
+        classifier.model.head.weight.data += 1e5
+        return classifier
+
+    monkeypatch.setattr(training, "classifier_for", large)
+    with pytest.raises(DivergedError, match="too large for stored=fp16; give --set stored=fp32"):
+        train(recipe(epochs=1, stored="fp16"), dataset(), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["training.pt"]
+
+
+def test_without_clipping_it_is_proposed(tmp_path):
+    with pytest.raises(DivergedError, match=r"or clip gradients with clip=1; nothing was written"):
+        train(recipe(**WILD, batch_size=1, clip=0.0), dataset(), tmp_path)
+
+
+# Numbers that are derived from the data
+
+
+def test_a_channel_that_is_the_same_everywhere_trains(tmp_path):
+    data = dataset()
+    for images in (data.train_images, data.test_images):
+        images[:, 2] = 0
+    run = train(recipe(), data, tmp_path)
+    assert all(map(math.isfinite, run.metrics["train_loss"] + run.metrics["test_loss"]))
+    assert load(run.weights).std[2] == 1
+
+
+@pytest.mark.parametrize(("H", "W"), [(64, 8), (4, 64), (8, 4)])
+def test_narrow_pictures_train_with_the_crops_of_the_default(tmp_path, H, W):
+    data = dataset()
+    sized = {
+        f"{name}_images": F.interpolate(getattr(data, f"{name}_images"), (H, W))
+        for name in ("train", "test")
+    }
+    assert train(recipe(crop=0.5), replace(data, **sized), tmp_path).summary["epochs"] == 3
+
+
+@pytest.mark.parametrize("count", [3, 7, 9])
+def test_a_few_images_train_with_any_batch_size(tmp_path, count):
+    run = train(recipe(batch_size=128, mix=0.5), dataset(count), tmp_path)
+    assert run.summary["epochs"] == 3
+
+
+def test_a_keep_that_leaves_no_patch_is_refused(tmp_path):
+    message = r"keep is 0.1, which leaves none of 2×2 patches; set it to at least 0.25"
+    with pytest.raises(ValueError, match=message):
+        train(recipe(keep=0.1, keep_epochs=1), dataset(), tmp_path)
+
+
 # The record
 
 
@@ -469,22 +555,6 @@ def test_the_model_learns_statistics_of_training_images_only(tmp_path):
 # Holding images back
 
 
-def test_held_back_images_are_of_the_training_set_and_not_trained_on():
-    data = dataset(24)
-    images, labels, tests, test_labels = split(recipe(holdout=7), data)
-    assert (len(images), len(tests)) == (17, 7)
-    together = torch.cat([images, tests]).flatten(1).tolist()
-    assert sorted(together) == sorted(data.train_images.flatten(1).tolist())
-    for pictures, names in ((images, labels), (tests, test_labels)):
-        brightness = pictures.float().mean((1, 2, 3))
-        assert torch.equal((brightness // 60).long(), names)
-
-
-def test_the_same_images_are_held_back_whatever_the_seed():
-    first, second = (split(recipe(holdout=7, seed=seed), dataset(24))[2] for seed in (0, 1))
-    assert torch.equal(first, second)
-
-
 def test_tuning_leaves_the_test_images_untouched(tmp_path):
     data = dataset()
     other = replace(data, test_images=255 - data.test_images, test_labels=data.test_labels.flip(0))
@@ -492,13 +562,6 @@ def test_tuning_leaves_the_test_images_untouched(tmp_path):
     assert_same_runs(*runs)
     assert runs[0].summary["tested_on"] == "6 training images"
     assert runs[0].summary["tested"] == 6
-
-
-@pytest.mark.parametrize("holdout", [1, 2, 22, 24, 30])
-def test_holding_back_nearly_nothing_or_everything_is_refused(holdout):
-    message = rf"holdout is {holdout}; of 24 images in 3 classes it must be at least 3 .* most 21"
-    with pytest.raises(ValueError, match=message):
-        split(recipe(holdout=holdout), dataset(24))
 
 
 def test_a_class_of_which_nothing_was_kept_back_has_no_accuracy(tmp_path):
@@ -535,16 +598,6 @@ def test_the_average_is_an_exponential_one(tmp_path, monkeypatch):
         expected = 0.75 * expected + 0.25 * value
     assert len(weights) == 9
     torch.testing.assert_close(weights_of(tmp_path)["head.weight"], expected)
-
-
-def test_mixing_stops_before_the_last_epochs():
-    data = dataset()
-    settings = recipe(mix=1.0, plain_epochs=1)
-    targets = F.one_hot(data.train_labels, 3).float()
-    for epoch, mixed in ((1, True), (2, False)):
-        batches = batches_of(data.train_images, targets, settings, True, epoch)
-        shares = torch.cat([shares for _, shares in batches])
-        assert (shares.amax(dim=1) < 1).any().item() == mixed
 
 
 def test_the_most_confident_mistakes_are_kept(tmp_path):
