@@ -264,7 +264,7 @@ from vitlit.finetune import adapted
 from vitlit.reveal import reveal
 
 # %% [markdown]
-# What does not fit, it refuses: the weights decide width and depth, and no argument can change that. The rest is done on the state dict, the dictionary of all weights by name. The function drops the old head's entries, replaces the table, and loads the rest into a model that was built for the new grid.
+# `changed` makes the new configuration. What does not fit, it refuses: the weights decide width and depth, and no argument can change that. The rest is done on the state dict, the dictionary of all weights by name. The function drops the old head's entries, replaces the table, and loads the rest into a model that was built for the new grid.
 
 # %% tags=["reveal", "wide"]
 reveal(adapted)

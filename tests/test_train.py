@@ -23,7 +23,15 @@ from vitlit.batches import batches_of
 from vitlit.classifier import load
 from vitlit.encoder import Encoder
 from vitlit.evaluate import evaluate
-from vitlit.train import DivergedError, classifier_for, fewer_patches, optimizers_for, rate_at
+from vitlit.train import (
+    DivergedError,
+    Learner,
+    classifier_for,
+    fewer_patches,
+    optimizers_for,
+    rate_at,
+    train_epoch,
+)
 
 FILES = {
     "config.json", "metrics.csv", "positions.npz", "environment.json", "data.json",
