@@ -412,6 +412,6 @@ def test_images_are_shrunk_with_antialiasing():
     config = ViTConfig(image_size=(8, 8), classes=2, channels=1, width=8, heads=1, depth=1)
     model = VisionTransformer(config)
     classifier = Classifier(model, ("a", "b"), torch.tensor([0.0]), torch.tensor([1.0]), "x")
-    board = (torch.arange(32)[:, None] + torch.arange(32)) % 2 * 200
+    board = (torch.arange(24)[:, None] + torch.arange(24)) % 2 * 200
     shrunk = classifier.inputs(board.to(torch.uint8)[None, None])
-    assert shrunk.sub(100).abs().max() < 10  # without, a chessboard stays one
+    assert shrunk.sub(100).abs().max() < 25  # without, every third square is seen: 0 or 200
