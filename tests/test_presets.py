@@ -14,12 +14,12 @@ def test_a_preset_says_how_to_run_it_and_builds_a_model(name):
     recipe = preset(name)
     assert recipe.preset == name
     assert recipe.variant == ""
-    assert f"`vitlit train --preset {name}`" in PRESETS[name].__doc__
+    assert f"`vitlit train --preset {name}" in PRESETS[name].__doc__
     ViTConfig(**recipe.model)
 
 
 def test_the_presets_of_the_book_are_there():
-    names = ["smoke", "quick", "cpu", "cpu-long", "ablation", "gpu", "gpu-long"]
+    names = ["smoke", "quick", "cpu", "cpu-long", "own", "ablation", "gpu", "gpu-long"]
     names += ["finetune-32", "finetune-32-short", "finetune-48", "finetune-48-fresh"]
     names += ["finetune-64"]
     assert list(PRESETS) == names
