@@ -324,6 +324,8 @@ from vitlit.train import train
 
 out = Path(os.environ.get("VITLIT_OUT") or Path(tempfile.mkdtemp()) / name)
 command = f"vitlit train --preset {name} --seed {recipe.seed}"
+if pictures.size:
+    command += f" --size {pictures.size[0]}x{pictures.size[1]}"
 live = train(recipe, pictures, out, command=command, reuse=True)
 
 print(live.summary["data_title"])

@@ -1,12 +1,14 @@
 """Executes chapters from top to bottom and stores what they print and draw.
 
-`python -m notebooks [NAME ...] [--preset PRESET] [--out FOLDER | --record [NAME]]` runs the chapters
+`python -m notebooks [NAME ...] [--preset PRESET] [--out FOLDER | --record NAME]` runs the chapters
 of these names or numbers, or all of them, and writes each NAME.ipynb: whole, or not at all. A cell
 that fails leaves the old one in place.
 """
 
 import argparse
 import os
+import re
+import shlex
 import subprocess
 import sys
 import time
@@ -119,8 +121,9 @@ def main(arguments: list[str] | None = None) -> int:
         "names", nargs="*", metavar="NAME", help="such as 01_patches, or 1; default: all"
     )
     parser.add_argument("--preset", help="what chapter 6 trains: the variable VITLIT_PRESET")
-    parser.add_argument("--out", type=Path, help="write there, and not beside the source")
-    parser.add_argument(
+    place = parser.add_mutually_exclusive_group()
+    place.add_argument("--out", type=Path, help="write there, and not beside the source")
+    place.add_argument(
         "--record",
         metavar="NAME",
         help="keep chapter 6's run, and what is executed, in my-runs/NAME; '' means a name made of "
@@ -131,9 +134,7 @@ def main(arguments: list[str] | None = None) -> int:
         os.environ["VITLIT_PRESET"] = given.preset
     # Other libraries' progress bars ask for a package of widgets that nobody needs here.
     os.environ.setdefault("PYTHONWARNINGS", "ignore:IProgress not found")
-    # A kernel runs in notebooks/, but a path means what it means where the command was typed.
-    if (place := os.environ.get("VITLIT_DATA")) and Path(place).expanduser().exists():
-        os.environ["VITLIT_DATA"] = str(Path(place).expanduser().absolute())
+    anchor_data()
     try:
         paths = sources(given.names)
         preset = os.environ.get("VITLIT_PRESET", "quick")
@@ -156,9 +157,17 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
 
 
+def anchor_data() -> None:
+    """Let VITLIT_DATA mean for a kernel, which runs elsewhere, what it means where it was typed."""
+    place = os.environ.get("VITLIT_DATA", "")
+    if place not in ("", "official", "digits") and Path(place).expanduser().exists():
+        os.environ["VITLIT_DATA"] = str(Path(place).expanduser().absolute())
+
+
 def execute_all(paths: list[Path], folder: Path, *, record: bool) -> int:
     """Execute chapters and write them to a folder, that of a record maybe; 1 if one failed."""
-    files.sweep(folder)
+    if not record:  # there the run does it, when no other process writes
+        files.sweep(folder, older_than=60.0)
     failed = []
     for path in paths:
         start = time.perf_counter()
@@ -190,9 +199,7 @@ def record_of(name: str, preset: str, chapters: list[str]) -> Path:
         return all((folder / f"{chapter}.ipynb").exists() for chapter in chapters)
 
     if not name:
-        pictures = Path(os.environ.get("VITLIT_DATA", "")).name.partition(".")[0]
-        pictures = "" if pictures.startswith(("cifar10", "cifar-10")) else pictures
-        return records.unused("-".join(filter(None, [preset, pictures])), whole)
+        return records.unused(records.usual_name(preset, os.environ.get("VITLIT_DATA", "")), whole)
     folder = records.mine() / name
     if whole(folder):
         raise FileExistsError(
@@ -213,4 +220,8 @@ def kept(folder: Path | None, preset: str) -> str:
     """What is left of chapters that were stopped, and the command that goes on."""
     if folder is None:
         return "chapters that were done are stored, the others are as they were; repeat the command"
-    return f"{records.left(folder)}; to go on: make cifar10 PRESET={preset} NAME={folder.name}"
+    given = [f"{name}={os.environ[name]}" for name in ("VITLIT_DATA", "VITLIT_SIZE", "VITLIT_RUNS")
+             if os.environ.get(name)]  # fmt: skip
+    words = [*given, "make", "cifar10", f"PRESET={preset}", f"NAME={folder.name}"]
+    quoted = " ".join(re.sub(r"=(.*)", lambda m: f"={shlex.quote(m[1])}", word) for word in words)
+    return f"{records.left(folder)}; to go on: {quoted}"

@@ -1,10 +1,12 @@
 """Opens the chapters in JupyterLab: `python -m notebooks.lab [NAME]`; a run's NAME opens its own."""
 
 import os
+import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import quote
 
-from notebooks.execute import HERE, TRAINING, sources
+from notebooks.execute import HERE, TRAINING, anchor_data, sources
 from notebooks.pairs import PairError, refuse_edited
 from vitlit import records
 
@@ -24,17 +26,18 @@ def main(names: list[str]) -> None:
             refuse_edited(source)
         except PairError as error:
             print(f"vitlit: {error}", file=sys.stderr)
-    # A kernel runs beside its notebook, but a path means what it means where it was typed.
-    if (place := os.environ.get("VITLIT_DATA")) and Path(place).expanduser().exists():
-        os.environ["VITLIT_DATA"] = str(Path(place).expanduser().absolute())
+    anchor_data()
     inside = page.is_relative_to(ROOT)
+    shown = page.relative_to(ROOT) if inside else Path(page.name)
     command = [
         *(sys.executable, "-m", "jupyter", "lab"),
         "--Application.log_level=WARN",
         f"--config={HERE / 'jupyter_server_config.py'}",
         f"--ServerApp.root_dir={ROOT if inside else page.parent}",
-        f"--LabApp.default_url=/lab/tree/{page.relative_to(ROOT) if inside else page.name}",
+        f"--LabApp.default_url=/lab/tree/{quote(shown.as_posix())}",
     ]
+    if os.name == "nt":  # where to become another program leaves the terminal without one
+        sys.exit(subprocess.call(command))
     os.execv(sys.executable, command)
 
 

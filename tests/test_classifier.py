@@ -415,3 +415,19 @@ def test_images_are_shrunk_with_antialiasing():
     board = (torch.arange(24)[:, None] + torch.arange(24)) % 2 * 200
     shrunk = classifier.inputs(board.to(torch.uint8)[None, None])
     assert shrunk.sub(100).abs().max() < 25  # without, every third square is seen: 0 or 200
+
+
+@pytest.mark.parametrize(
+    ("size", "middle"),
+    [
+        ((20, 12), (slice(4, 16), slice(0, 12))),
+        ((12, 20), (slice(0, 12), slice(4, 16))),
+        ((24, 24), (slice(0, 24), slice(0, 24))),
+    ],
+)
+def test_of_images_with_other_proportions_the_middle_counts(size, middle):
+    ours, images = classifier(), noise(2, 3, *size)
+    rows, columns = middle
+    part = images[:, :, rows, columns]
+    assert torch.equal(ours.inputs(images), ours.inputs(part.contiguous()))
+    assert ours.inputs(images).shape[2:] == (8, 8)

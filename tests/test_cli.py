@@ -641,3 +641,19 @@ def test_ctrl_c_ends_in_one_line(tmp_path, where, said):
     assert process.returncode == 130
     assert "Traceback" not in err
     assert err.strip().splitlines()[-1].startswith(f"stopped; {said}")
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/tmp/a"])
+def test_a_name_is_one_folder(vitlit, name):
+    code, _, err = vitlit("train", "--data", "digits", "--preset", "smoke", "--name", name)
+    assert code == 1
+    assert f"--name {name!r} is no name of a folder; give one without slashes" in err
+
+
+def test_a_run_that_starts_from_weights_needs_no_preset(vitlit, tmp_path):
+    smoke = ("--preset", "smoke", "--name", "first")
+    for words in (smoke, ("--set", "epochs=1", "--set", "start=first", "--name", "tuned")):
+        code, _, err = vitlit("train", "--data", "digits", *words)
+        assert code == 0, err
+    config = records.read(tmp_path / "my-runs" / "tuned").config
+    assert (config["preset"], config["start"]) == ("own", "first")

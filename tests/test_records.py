@@ -204,3 +204,35 @@ def test_a_name_that_is_no_text_comes_back(tmp_path):
     part = {"environment": {}, "data": {"name": name}, "summary": {"test_accuracy": 1}}
     records.write(tmp_path, config={}, rows=ROWS, **part)
     assert records.read(tmp_path).data["name"] == name
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        (("cpu",), "cpu"),
+        (("cpu", "official"), "cpu"),
+        (("cpu", "/somewhere/cifar10-jpeg.tar.xz"), "cpu"),
+        (("quick", "digits"), "quick-digits"),
+        (("own", "pics/photos.tar.gz"), "own-photos"),
+        (("own", "birds.v2/"), "own-birds.v2"),
+        (("ablation", "", "pooling=mean", 2), "ablation-pooling-mean-seed2"),
+    ],
+)
+def test_a_run_is_called_after_preset_variant_pictures_and_seed(settings, name):
+    assert records.usual_name(*settings) == name
+
+
+def test_a_folder_for_who_gives_no_name_is_none_that_is_taken(tmp_path, monkeypatch):
+    monkeypatch.setenv("VITLIT_RUNS", str(tmp_path / "runs"))
+    assert records.unused("mine") == tmp_path / "runs/mine"
+    (tmp_path / "runs/mine").mkdir(parents=True)
+    (tmp_path / "runs/mine/training.pt").touch()
+    assert records.unused("mine") == tmp_path / "runs/mine"
+    (tmp_path / "runs/mine/summary.json").touch()
+    assert records.unused("mine") == tmp_path / "runs/mine-2"
+    assert records.unused("cpu-seed1") == tmp_path / "runs/cpu-seed1-2"  # which the book has
+
+
+def test_an_installed_module_does_not_take_a_readers_commit_for_its_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(records, "book", lambda: tmp_path / "site-packages/vitlit/runs")
+    assert records.environment()["commit"] is None

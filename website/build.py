@@ -11,7 +11,6 @@ import hashlib
 import http.server
 import json
 import os
-import re
 import socket
 import string
 import subprocess
@@ -93,9 +92,10 @@ def build(site: Path, root: Path = ROOT, *, strict: bool = True, complete: bool 
         editions = [pool.submit(one, name) for name in LANGUAGES]
     for edition in editions:
         print(edition.result(), flush=True)
-    address = yaml.safe_load((root / LANGUAGES["en"]).read_text("utf-8")).get("site_url") or ""
+    address = yaml.safe_load((root / LANGUAGES["en"]).read_text("utf-8")).get("site_url")
+    root_of_site = downloads.Place.at(address, "en").address
     for language in LANGUAGES:
-        downloads.write_archive(site, language, module.result(), re.sub("en/?$", "", address))
+        downloads.write_archive(site, downloads.Place(root_of_site, language), module.result())
     write_entrance(site, root)
 
 

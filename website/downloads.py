@@ -38,8 +38,12 @@ class Place:
     @classmethod
     def of(cls, config: MkDocsConfig) -> "Place":
         """That of the edition that is built; site_url is the address of this edition."""
-        language = str(config.theme["language"])
-        return cls(re.sub(rf"{language}/?$", "", config.site_url or ""), language)
+        return cls.at(config.site_url, str(config.theme["language"]))
+
+    @classmethod
+    def at(cls, site_url: str | None, language: str) -> "Place":
+        """That of an edition by its own address, which ends in its language."""
+        return cls(re.sub(rf"{language}/?$", "", site_url or ""), language)
 
     @property
     def archive(self) -> str:
@@ -170,7 +174,10 @@ def _setup(place: Place) -> str:
     """The first cell: installs the module unless this version of it is there."""
     template = (ROOT / "website/templates/setup.py.txt").read_text(encoding="utf-8")
     made = string.Template(template).substitute(
-        wheel=wheel.name(), version=wheel.version(), address=place.address
+        wheel=wheel.name(),
+        version=wheel.version(),
+        address=place.address,
+        archive=Edition(place.language).word("Everything to run"),
     )
     return made.strip()
 
@@ -181,12 +188,12 @@ def single(path: Path, place: Place) -> str:
     return nbformat.writes(portable(notebook, place, alone=True)) + "\n"
 
 
-def write_archive(site: Path, language: str, module: Path, address: str = "") -> Path:
+def write_archive(site: Path, place: Place, module: Path) -> Path:
     """Write one archive with all chapters in a language, the wheel and a README.
 
     Equal contents give equal bytes.
     """
-    place, edition = Place(address, language), Edition(language)
+    edition = Edition(place.language)
     target = site / place.archive
     page = edition.markdown(PAGE, (ROOT / f"docs/{PAGE}.md").read_text(encoding="utf-8"))
     contents = {"README.md": _readme(page).encode(), module.name: module.read_bytes()}

@@ -9,15 +9,14 @@ import subprocess
 import sys
 import tempfile
 import tomllib
+from fnmatch import fnmatch
 from pathlib import Path
 
 from website import ROOT
 
 # The earliest moment that a zip archive can name.
 EPOCH = "315532800"
-LIMIT = 12 * 2**20
-# What a run leaves beside its record.
-LEFT_OUT = ("training.pt", "training.lock", "*.ipynb", ".*", "__pycache__")
+LIMIT = 12 * 2**20  # bytes
 
 
 def version(root: Path = ROOT) -> str:
@@ -32,6 +31,15 @@ def name(root: Path = ROOT) -> str:
     return f"vitlit-{version(root)}-py3-none-any.whl"
 
 
+def kept(root: Path = ROOT) -> list[Path]:
+    """The files of the book's records that git keeps."""
+    lines = (root / ".gitignore").read_text(encoding="utf-8").splitlines()
+    ignored = [line.removeprefix("/") for line in lines if line.startswith("/runs/")]
+    found = (path for path in sorted((root / "runs").glob("*/*")) if path.is_file())
+    names = ((path, path.relative_to(root).as_posix()) for path in found)
+    return [path for path, name in names if not any(fnmatch(name, one) for one in ignored)]
+
+
 def build(folder: Path, root: Path = ROOT) -> Path:
     """Build the wheel into a folder, and return its path.
 
@@ -42,9 +50,12 @@ def build(folder: Path, root: Path = ROOT) -> Path:
         stage = Path(place)
         for file in ("pyproject.toml", "README.md", "LICENSE", "LICENSE-TEXT"):
             shutil.copy(root / file, stage / file)
-        ignore = shutil.ignore_patterns(*LEFT_OUT)
+        ignore = shutil.ignore_patterns("__pycache__", ".*")
         shutil.copytree(root / "src/vitlit", stage / "src/vitlit", ignore=ignore)
-        shutil.copytree(root / "runs", stage / "src/vitlit/runs", ignore=ignore)
+        for record in kept(root):
+            target = stage / "src/vitlit" / record.relative_to(root)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(record, target)
         pip = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--quiet"]
         subprocess.run(
             [*pip, f"--wheel-dir={stage / 'wheel'}", str(stage)],

@@ -47,7 +47,8 @@ class Classifier:
     def inputs(self, images: UInt8[Tensor, "B c h w"]) -> Float[Tensor, "B C H W"]:
         """What the model takes: images as the data stores them, normalized, and scaled to its size.
 
-        A fine-tuned model may be made for larger images than the data has; they are enlarged.
+        A fine-tuned model may be made for larger images than the data has; they are enlarged. Of
+        images with other proportions than the model's the middle counts, as in `data.open_rgb`.
         Gray images are given to a model of three channels as three equal ones. The result has the
         type of the model's weights.
         """
@@ -57,7 +58,8 @@ class Classifier:
             images = images.expand(-1, 3, -1, -1)
         batch = normalize(images, self.mean, self.std)
         if batch.shape[2:] != config.image_size:
-            batch = F.interpolate(batch, config.image_size, mode="bicubic", antialias=True)
+            middle = middle_of(batch, config.image_size)
+            batch = F.interpolate(middle, config.image_size, mode="bicubic", antialias=True)
         return batch.to(dtype)
 
     @torch.no_grad()
@@ -189,6 +191,16 @@ def listed(names: Sequence[str], most: int = 10) -> str:
     """Names in a row; of many the first, and how many there are."""
     more = f" … ({len(names)} in all)" if len(names) > most else ""
     return ", ".join(names[:most]) + more
+
+
+def middle_of(
+    images: Float[Tensor, "B C h w"], size: tuple[int, int]
+) -> Float[Tensor, "B C rows columns"]:
+    """The largest part in the middle of images that has the proportions of a size, (H, W)."""
+    (h, w), (H, W) = images.shape[2:], size
+    rows, columns = min(h, round(w * H / W)), min(w, round(h * W / H))
+    top, left = (h - rows) // 2, (w - columns) // 2
+    return images[:, :, top : top + rows, left : left + columns]
 
 
 def normalize(

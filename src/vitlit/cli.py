@@ -126,16 +126,19 @@ def train(
         raise ValueError(f"seed is given twice, by --seed {seed} and by --set; give it once")
     changes = presets.changes_of(change or [])
     # What is wrong about it is said before anything is decoded.
-    presets.preset(preset or "cpu", variant, **{"seed": seed or 0, **changes})
+    usual = "own" if "start" in changes else "cpu"
+    presets.preset(preset or usual, variant, **{"seed": seed or 0, **changes})
+    if name is not None and (Path(name).name != name or name in ("", ".", "..")):
+        raise ValueError(f"--name {name!r} is no name of a folder; give one without slashes")
     processes, rank = (int(os.environ.get(key, 0)) for key in ("WORLD_SIZE", "RANK"))
     if processes > 1 and name is None:
         raise ValueError(f"{processes} processes need one folder; give --name")
     dataset = datasets.load(data, size=size)
-    preset = preset or ("own" if len(dataset.train_images) < FEW else "cpu")
+    preset = preset or ("own" if len(dataset.train_images) < FEW else usual)
     recipe = presets.preset(preset, variant, **{"seed": seed or 0, **changes})
-    pictures = "" if dataset.name.startswith("cifar10") else dataset.name
-    about = (preset, variant.replace("=", "-"), pictures, f"seed{seed}" if seed else "")
-    out = records.mine() / name if name else records.unused("-".join(filter(None, about)))
+    source = data or os.environ.get("VITLIT_DATA", "")
+    usual = records.usual_name(preset, source, variant, recipe.seed)
+    out = records.mine() / name if name else records.unused(usual)
     command = f"torchrun --nproc-per-node {processes} -m " if processes > 1 else ""
     command += f"vitlit train --preset {preset}{f' --variant {variant}' if variant else ''}"
     command += f" --seed {recipe.seed}"
@@ -144,7 +147,7 @@ def train(
     if rank == 0:
         console.print(f"{preset} on {dataset.title}, {len(dataset.train_images):,} images → {out}")
         for line in dataset.remarks:
-            console.print(f"images: {line}", highlight=False, markup=False)
+            console.print(f"images: {line}")
     import torch
 
     torch.backends.cuda.matmul.allow_tf32 = True  # what is tested in the end runs on the CPU
@@ -217,7 +220,7 @@ def evaluate(
     dataset = _images_for(classifier, data, size)
     classifier.check(dataset)
     for line in dataset.remarks:
-        errors.print(f"images: {line}", highlight=False, markup=False)
+        errors.print(f"images: {line}")
     result = run_evaluation(classifier, dataset.test_images, dataset.test_labels)
     right, total = int(result.right.sum()), len(result.labels)
     console.print(f"{dataset.title}: {right:,} of {total:,} test images right, {right / total:.2%}")

@@ -62,11 +62,11 @@ class ViTConfig:
         object.__setattr__(self, "image_size", tuple(self.image_size))
         grid_of(self.image_size, self.patch_size)
 
-    def check(self, images: Any, dtype: Any) -> None:
-        """Refuse images that a model of this configuration with weights of `dtype` does not take.
+    def check_images(self, images: Any, dtype: Any) -> None:
+        """Refuse images, (B, C, H, W), that a model of this configuration does not take.
 
-        Raises ValueError on pixels of another type or images of another size; on other axes or
-        channels the patch embedding does.
+        `dtype` is that of its weights. Raises ValueError on pixels of another type or images of
+        another size; on other axes or channels the patch embedding does.
         """
         import torch
 

@@ -124,10 +124,24 @@ def mine() -> Path:
 def unused(name: str, is_whole: Callable[[Path], bool] = is_finished) -> Path:
     """The folder of a new run for who gives no name: `name`, or else `name-2` and so on.
 
-    The first that holds no whole run. So a command that was cut off goes on when it is repeated.
+    The first that holds no whole run, and has the name of none of the book's. So a command that was
+    cut off goes on when it is repeated.
     """
-    names = (mine() / (name if n == 1 else f"{name}-{n}") for n in count(1))
-    return next(folder for folder in names if not is_whole(folder))
+    names = (name if n == 1 else f"{name}-{n}" for n in count(1))
+    folders = (mine() / name for name in names if not (book() / name).exists() or mine() == book())
+    return next(folder for folder in folders if not is_whole(folder))
+
+
+def usual_name(preset: str, source: str = "", variant: str = "", seed: int = 0) -> str:
+    """What a run is called for who gives no name: preset, variant, pictures and seed.
+
+    `source` is what `data.load` takes. CIFAR-10 is not named.
+    """
+    pictures = re.sub(r"\.(tar|tgz|tbz2?|txz|zip).*", "", Path(source).name, flags=re.I)
+    if source == "official" or pictures.startswith(("cifar10", "cifar-10")):
+        pictures = ""
+    about = (preset, variant.replace("=", "-"), pictures, f"seed{seed}" if seed else "")
+    return "-".join(filter(None, about))
 
 
 def left(folder: Path) -> str:
@@ -271,6 +285,8 @@ def _installed(name: str) -> bool:
 
 
 def _commit() -> str | None:
+    if not (book().parent / ".git").exists():  # installed, maybe within a repository of a reader's
+        return None
     command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
     try:
         here = Path(__file__).parent

@@ -38,7 +38,7 @@ class VisionTransformer(nn.Module):
 
     def forward(self, images: Float[Tensor, "B C H W"]) -> Float[Tensor, "B K"]:
         """Logits of K classes for each image. Raises ValueError on images that do not fit."""
-        self.config.check(images, self.positions.table.dtype)
+        self.config.check_images(images, self.positions.table.dtype)
         tokens = self.embedding(images)
         tokens = self.class_token(tokens)
         tokens = self.positions(tokens)

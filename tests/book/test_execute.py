@@ -146,6 +146,18 @@ def test_a_name_that_is_not_given_tells_preset_and_pictures(runs, monkeypatch, t
     assert execute.main(["7", "--preset", "smoke", "--record", ""]) == 0
     assert [place.name for place in runs.iterdir()] == ["smoke-photos"]
     assert os.environ["VITLIT_DATA"] == str(pictures)  # a kernel runs in another folder
+    (tmp_path / "digits").mkdir()
+    monkeypatch.setenv("VITLIT_DATA", "digits")
+    execute.anchor_data()
+    assert os.environ["VITLIT_DATA"] == "digits"  # scikit-learn's, whatever lies here
+
+
+def test_the_command_that_goes_on_has_all_that_was_set(monkeypatch, tmp_path):
+    monkeypatch.setenv("VITLIT_DATA", "/my pics.zip")
+    monkeypatch.setenv("VITLIT_SIZE", "64")
+    monkeypatch.delenv("VITLIT_RUNS", raising=False)
+    go_on = "VITLIT_DATA='/my pics.zip' VITLIT_SIZE=64 make cifar10 PRESET=own NAME=birds"
+    assert execute.kept(tmp_path / "birds", "own") == f"no epoch was done; to go on: {go_on}"
 
 
 def test_a_preset_that_does_not_exist_is_refused_before_anything_starts(runs, capfd):
@@ -193,7 +205,7 @@ def test_ctrl_c_ends_in_one_line(folder, tmp_path, record):
     assert process.returncode == 130
     said = [line for line in err.splitlines() if line.strip()]
     assert len(said) == 1, err
-    go_on = "to go on: make cifar10 PRESET=smoke NAME=mine" if record else "repeat the command"
+    go_on = "make cifar10 PRESET=smoke NAME=mine" if record else "repeat the command"
     assert said[0].startswith("stopped; ")
     assert said[0].endswith(go_on)
     assert not list(folder.glob("*.ipynb"))

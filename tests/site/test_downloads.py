@@ -1,6 +1,8 @@
 """What a reader takes away from the site: a notebook, the archive, the wheel."""
 
 import re
+import shutil
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -122,10 +124,22 @@ def test_the_wheel_is_the_same_each_time_and_holds_records_and_weights(site, tmp
     assert again.read_bytes() == (site / wheel.name()).read_bytes()
     with zipfile.ZipFile(again) as archive:
         names = set(archive.namelist())
-    runs = {path for path in (ROOT / "runs").glob("*/*") if path.name != "training.pt"}
-    tracked = {f"vitlit/{path.relative_to(ROOT).as_posix()}" for path in runs}
-    assert {name for name in names if name.startswith("vitlit/runs/")} <= tracked
+    assert {f"vitlit/{path.relative_to(ROOT).as_posix()}" for path in wheel.kept()} <= names
+    assert not [name for name in names if name.endswith("training.pt")]
     assert "vitlit/runs/cpu-seed0/model.safetensors" in names
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="this is no git checkout")
+def test_the_wheel_takes_the_records_that_git_keeps(tmp_path):
+    git = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "runs"]
+    tracked = subprocess.run(git, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert [path.relative_to(ROOT).as_posix() for path in wheel.kept()] == tracked.split()
+    run = tmp_path / "runs/ablation-x"
+    run.mkdir(parents=True)
+    for name in ("summary.json", "model.safetensors", "training.pt"):
+        (run / name).touch()
+    shutil.copy(ROOT / ".gitignore", tmp_path)
+    assert wheel.kept(tmp_path) == [run / "summary.json"]
 
 
 def test_a_wheel_that_grew_too_large_says_so(monkeypatch, tmp_path):
