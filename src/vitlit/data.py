@@ -265,7 +265,8 @@ def _is_official(file: Path, md5: str) -> bool:
 
 
 def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+    # A path that is no UTF-8 holds its bytes as surrogates.
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
 
 
 def _dataset(arrays: Sequence[np.ndarray], fields: dict[str, Any]) -> Dataset:
