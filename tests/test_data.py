@@ -669,6 +669,9 @@ def test_a_source_whose_own_path_is_no_utf8_is_read_and_kept(tmp_path, cache, ar
     os.rename(there, moved)
     loaded = load(moved, size=size)
     assert loaded.checksum == known.checksum
+    assert loaded.name == loaded.title == r"b\xeates"
+    assert loaded.source == rf"b\xeates{there.suffix}"
+    json.dumps(loaded.summary(), ensure_ascii=False).encode()
     assert_same(load(moved, size=size), loaded)
     assert len(files_in(cache)) == 2
 
