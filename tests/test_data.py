@@ -150,6 +150,7 @@ def test_every_mirror_is_named_when_all_fail(official):
             load(mirrors=urls, md5=md5)
     for url in urls:
         assert url in str(caught.value)
+    assert "to a folder of images, or a complete .zip, .tar, " in str(caught.value)
 
 
 def test_damaged_archive_in_the_cache_is_downloaded_again(official, cache):
@@ -653,6 +654,26 @@ def test_names_from_elsewhere_can_be_kept(tmp_path, cache):
     assert loaded.classes == (r"caf\xe9\x0a", "cow :horse:")
     json.dumps(loaded.summary(), ensure_ascii=False).encode()
     assert_same(load(root), loaded)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+@pytest.mark.parametrize("archive", [False, True])
+@pytest.mark.parametrize("size", [None, 16])
+def test_a_source_whose_own_path_is_no_utf8_is_read_and_kept(tmp_path, cache, archive, size):
+    folder = image_folder(tmp_path / "pets")
+    there = pack_zip(folder, tmp_path / "pets.zip") if archive else folder
+    known = load(there, size=size)
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
+    odd.mkdir()
+    moved = odd / os.fsdecode(b"b\xeates" + os.fsencode(there.suffix))
+    os.rename(there, moved)
+    loaded = load(moved, size=size)
+    assert loaded.checksum == known.checksum
+    assert loaded.name == loaded.title == r"b\xeates"
+    assert loaded.source == rf"b\xeates{there.suffix}"
+    json.dumps(loaded.summary(), ensure_ascii=False).encode()
+    assert_same(load(moved, size=size), loaded)
+    assert len(files_in(cache)) == 2
 
 
 def test_a_folder_is_walked_once(tmp_path, monkeypatch):

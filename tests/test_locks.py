@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from filelock import FileLock
 from helpers.tiny import dataset, recipe
 
 from vitlit import locks, records
@@ -59,6 +60,18 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     message = r"run cannot be written \(.+\); choose another place"
     with pytest.raises(OSError, match=message), locks.held(tmp_path / "file" / "run"):
         pass
+
+
+def test_where_there_are_no_locks_it_is_said_with_the_name_escaped(tmp_path, monkeypatch, capsys):
+    def refuse(lock):
+        raise NotImplementedError
+
+    monkeypatch.setattr(FileLock, "acquire", refuse)
+    with locks.held(tmp_path / "a\x1b[31m" / "run"):
+        pass
+    err = capsys.readouterr().err
+    assert err.endswith("a\\x1b[31m knows no locks; start no second run there\n")
+    assert "\x1b" not in err
 
 
 def test_a_run_that_another_process_writes_is_left_alone(tmp_path, holder):

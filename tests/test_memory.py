@@ -84,14 +84,52 @@ def test_where_it_cannot_be_known_nothing_is_refused(monkeypatch):
     refuse_too_large(ViTConfig(width=65_536, heads=1), recipe(), 8, "cpu")
 
 
-def test_a_containers_limit_counts(monkeypatch, tmp_path):
-    meminfo, limit = tmp_path / "meminfo", tmp_path / "limit"
+KIB = 1024
+VERSIONS = [
+    ("", "memory.max", "memory.current", "inactive_file"),
+    ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+]
+
+
+@pytest.fixture(params=VERSIONS, ids=["version 2", "version 1"])
+def container(request, monkeypatch, tmp_path):
+    """Writes what a machine with 8000 KiB available says of a container."""
+    meminfo, (below, limit, usage, cached) = tmp_path / "meminfo", request.param
     meminfo.write_text("MemTotal:  9000 kB\nMemAvailable:  8000 kB\n")
     monkeypatch.setattr(memory, "MEMINFO", str(meminfo))
-    monkeypatch.setattr(memory, "LIMITS", (str(limit), "/nowhere"))
-    for text, free in (("max\n", 8000 * 1024), ("4096\n", 4096), ("99999999999\n", 8000 * 1024)):
-        limit.write_text(text)
-        assert memory.free("cpu") == free
+    groups = [(str(tmp_path / group[0]), *group[1:]) for group in VERSIONS]
+    assert [group[1:] for group in memory.GROUPS] == [group[1:] for group in groups]
+    monkeypatch.setattr(memory, "GROUPS", groups)
+    folder = tmp_path / below
+    folder.mkdir(exist_ok=True)
+
+    def write(allowed, used=None, files=None):
+        (folder / limit).write_text(f"{allowed}\n")
+        for name, text in ((usage, used), ("memory.stat", files)):
+            (folder / name).unlink(missing_ok=True)
+            if text is not None:
+                shown = f"active_file 7\n{cached} {text}\nanon 5\n" if "stat" in name else text
+                (folder / name).write_text(f"{shown}\n")
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("allowed", "used", "files", "free"),
+    [
+        ("max", None, None, 8000),  # no limit
+        (2**63 - 4096, 100 * KIB, 0, 8000),  # none either, of version 1
+        (4000 * KIB, None, None, 4000),
+        (4000 * KIB, 3000 * KIB, None, 1000),
+        (4000 * KIB, 3000 * KIB, 500 * KIB, 1500),
+        (4000 * KIB, 3000 * KIB, 3500 * KIB, 4000),  # counted at different moments
+        (4000 * KIB, 4100 * KIB, 0, 0),  # a limit that was lowered
+        (9999 * KIB, 1000 * KIB, 0, 8000),
+    ],
+)
+def test_what_a_containers_limit_leaves_counts(container, allowed, used, files, free):
+    container(allowed, used, files)
+    assert memory.free("cpu") == free * KIB
 
 
 def test_a_gpu_says_itself_what_is_free(monkeypatch):

@@ -204,7 +204,7 @@ def test_recipe_batch_size_is_how_many_images_a_step_has():
 
 
 def step_of(optimizer, **changes):
-    """How far one step moves a matrix of a block, and its rate's name."""
+    """How far one step moves a matrix of a block."""
     settings = recipe(optimizer=optimizer, weight_decay=0.0, warmup=0.0, **changes)
     model = new().model
     learner = Learner(new(), optimizers_for(model, settings), settings, 1)
@@ -238,14 +238,12 @@ def test_recipe_muon_learning_rate_is_that_of_muon():
 def test_recipe_weight_decay_shrinks_matrices_and_nothing_else(tmp_path):
     other = {"rates": (2e-3, 2e-3, 1e-3)}
     assert_trained_as(tmp_path, other, changes={"weight_decay": 5.0}, decay=5.0)
-    moved = step_of("muon", seed=1)
     model, settings = new().model, recipe(optimizer="muon", weight_decay=0.5)
     muon = optimizers_for(model, settings)[1]
     matrix = model.encoder.blocks[0].attention.out.weight
     before, matrix.grad = matrix.detach().clone(), torch.zeros_like(matrix)
     muon.step()
     torch.testing.assert_close(matrix.detach(), before * (1 - 0.02 * 0.5))
-    assert moved.norm() > 0
 
 
 def test_recipe_warmup_is_the_part_of_the_steps_in_which_the_rate_rises(tmp_path):

@@ -1,6 +1,7 @@
 """Where images lie, and what class and part that makes them of. No file is opened here."""
 
 import re
+import unicodedata
 
 import pytest
 
@@ -132,6 +133,25 @@ def test_one_name_in_two_forms_of_unicode_is_one_class():
     )
     got = arranged(*images(f"train/{composed}", "train/tea", f"test/{decomposed}", "test/tea"))
     assert got.classes == (composed, "tea")
+
+
+def test_the_division_and_the_order_do_not_depend_on_the_form_of_unicode():
+    names = [f"한/{first}{i}.jpg" for first in "éfz" for i in range(20)]
+    names += images("dog", count=20)
+    composed, decomposed = (
+        arranged(*(unicodedata.normalize(form, name) for name in names)) for form in ("NFC", "NFD")
+    )
+    for side in ("train", "test"):
+        expected, got = (places(getattr(each, side)) for each in (composed, decomposed))
+        assert [unicodedata.normalize("NFC", place) for place in got] == expected
+
+
+def test_two_names_that_differ_in_the_form_of_unicode_alone_stay_two():
+    both = (unicodedata.normalize(form, "cat/é.jpg") for form in ("NFC", "NFD"))
+    names = [*images("dog"), *both]
+    got, again = arranged(*names), arranged(*reversed(names))
+    assert len(got.train) + len(got.test) == 4
+    assert (places(got.train), places(got.test)) == (places(again.train), places(again.test))
 
 
 def test_a_name_that_stands_twice_counts_once():

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int64, UInt8
 
-from vitlit.archives import MOST_BYTES, DataError, opened
+from vitlit.archives import FORMS, MOST_BYTES, DataError, opened
 from vitlit.progress import say
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -61,7 +61,7 @@ def download(
     raise DataError(
         "\n  ".join([f"{ARCHIVE} could not be downloaded:", *failures])
         + "\nTry again later, name other mirrors in VITLIT_MIRRORS, or set VITLIT_DATA to a copy "
-        "of the archive, to a folder or tar archive of images, or to digits"
+        f"of the archive, to {FORMS}, or to digits"
     )
 
 

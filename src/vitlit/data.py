@@ -24,7 +24,7 @@ from safetensors.numpy import save_file
 from torch import Tensor
 from tqdm import tqdm
 
-from vitlit.archives import FORMS, DataError, Entry, walk
+from vitlit.archives import FORMS, DataError, Entry, printable, walk
 from vitlit.cifar10 import (
     ARCHIVE,
     MD5,
@@ -265,7 +265,8 @@ def _is_official(file: Path, md5: str) -> bool:
 
 
 def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+    # A path that is no UTF-8 holds its bytes as surrogates.
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
 
 
 def _dataset(arrays: Sequence[np.ndarray], fields: dict[str, Any]) -> Dataset:
@@ -274,7 +275,8 @@ def _dataset(arrays: Sequence[np.ndarray], fields: dict[str, Any]) -> Dataset:
     suits = {"flip": True, "checksum": ""}
     if "patch_size" not in fields:
         suits["patch_size"] = patch_size(arrays[0].shape[2:])
-    data = Dataset(**{**tensors, **suits, **fields})
+    names = {key: printable(fields[key]) for key in ("name", "title", "source")}
+    data = Dataset(**{**tensors, **suits, **fields, **names})
     return data if data.checksum else replace(data, checksum=f"sha256:{_content(data)}")
 
 

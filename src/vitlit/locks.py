@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from vitlit.terminal import plain
+
 
 class HeldError(OSError):
     """What another process is writing at this moment."""
@@ -31,7 +33,8 @@ def held(path: str | Path) -> Iterator[None]:
             "name"
         ) from None
     except NotImplementedError:  # some network drives
-        print(f"vitlit: {path.parent} knows no locks; start no second run there", file=sys.stderr)
+        said = f"{plain(str(path.parent))} knows no locks; start no second run there"
+        print(f"vitlit: {said}", file=sys.stderr)
     except OSError as error:
         reason = error.strerror or error
         message = f"{path} cannot be written ({reason}); choose another place"

@@ -1,5 +1,6 @@
 """Whether a model can be trained in the memory there is: estimated before anything is built."""
 
+import re
 from pathlib import Path
 
 import torch
@@ -8,8 +9,17 @@ from vitlit.config import ViTConfig
 from vitlit.patches import grid_of
 from vitlit.presets import Recipe
 
-# Where Linux says how much a container may use: of control groups of version 2, and of version 1.
-LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+# Where Linux says how much a container may use, how much it does, and under which name how much of
+# that is cached files: of control groups of version 2, and of version 1.
+GROUPS = (
+    ("/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"),
+    (
+        "/sys/fs/cgroup/memory",
+        "memory.limit_in_bytes",
+        "memory.usage_in_bytes",
+        "total_inactive_file",
+    ),
+)
 MEMINFO = "/proc/meminfo"
 
 
@@ -45,7 +55,12 @@ def bytes_to_train(config: ViTConfig, recipe: Recipe, images: int) -> int:
 
 
 def free(device: str) -> int | None:
-    """The bytes that are free on a device, or None where that cannot be known."""
+    """The bytes that are free on a device, or None where that cannot be known.
+
+    In a container, what its limit leaves of them: the limit less what is used. Files that the
+    system keeps in memory and has not needed lately (`inactive_file`) do not count as used, since
+    it drops them when memory is asked for; Docker reckons the same.
+    """
     if device.startswith("cuda"):
         return torch.cuda.mem_get_info(device)[0]
     try:
@@ -53,8 +68,7 @@ def free(device: str) -> int | None:
         there = next(int(x.split()[1]) * 1024 for x in lines if x.startswith("MemAvailable:"))
     except (OSError, StopIteration, ValueError):
         return None
-    limits = [text for name in LIMITS if (text := _content(name)).isdigit()]
-    return min([there, *map(int, limits)])
+    return min([there, *(left for group in GROUPS if (left := _left(*group)) is not None)])
 
 
 def refuse_too_large(config: ViTConfig, recipe: Recipe, images: int, device: str) -> None:
@@ -66,6 +80,16 @@ def refuse_too_large(config: ViTConfig, recipe: Recipe, images: int, device: str
             f"GiB to train with batches of {images} images, and {there / 2**30:,.1f} GiB are free "
             f"on {device}; lower model.width, model.depth or batch_size, or take larger patches"
         )
+
+
+def _left(folder: str, limit: str, usage: str, cached: str) -> int | None:
+    """The bytes that a control group may still use; None if it has no limit."""
+    allowed, used = (_content(f"{folder}/{name}") for name in (limit, usage))
+    if not allowed.isdigit():
+        return None
+    files = re.search(rf"^{cached} (\d+)$", _content(f"{folder}/memory.stat"), re.M)
+    taken = (int(used) if used.isdigit() else 0) - (int(files[1]) if files else 0)
+    return max(0, int(allowed) - max(0, taken))
 
 
 def _content(name: str) -> str:

@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterable, Iterator, Sized
 
 from tqdm import tqdm
 
+from vitlit.terminal import plain
+
 FIRST = 3.0  # seconds of silence where there is no terminal; each silence after is twice as long
 
 
 def say(message: str) -> None:
     """Tell the person at the screen something that is no result."""
-    print(f"vitlit: {message}", file=sys.stderr, flush=True)
+    print(f"vitlit: {plain(message)}", file=sys.stderr, flush=True)
 
 
 def told[T](items: Iterable[T], what: str, part: Callable[[int, T], float]) -> Iterator[T]:
@@ -21,7 +23,7 @@ def told[T](items: Iterable[T], what: str, part: Callable[[int, T], float]) -> I
     """
     if sys.stderr.isatty():
         total = len(items) if isinstance(items, Sized) else None
-        yield from tqdm(items, what, total, unit=" files")
+        yield from tqdm(items, plain(what), total, unit=" files")
         return
     start, silence = time.monotonic(), FIRST
     for count, item in enumerate(items, 1):

@@ -14,12 +14,8 @@ from vitlit.archives import DataError
 SIDES = (8, 1024)  # what a side may be asked to be
 AS_THEY_ARE = 256  # pixels a side up to which images need not be given a size
 PATCHES = (16, 400)  # what an image is cut into unless something else is asked for
-COMMON = (
-    64,
-    32,
-    16,
-    8,
-)  # what is proposed for images of many sizes, the largest that is not larger
+# What is proposed for images of many sizes, the largest that is not larger.
+COMMON = (64, 32, 16, 8)
 
 Size = tuple[int, int]
 AnySize = int | str | Size | None

@@ -255,7 +255,7 @@ def _members(folder: _Folder, place: str = "") -> dict[str, list[str]]:
     members: dict[str, list[str]] = {}
     for name, inner in folder.folders.items():
         if inner.count or not inner.others:  # a folder of other files is no class
-            label = unicodedata.normalize("NFC", name)  # one system writes é as two signs
+            label = _composed(name)
             members.setdefault(label, []).extend(inner.below())
             turned = [side for side in inner.full if _is_side(side)]
             if turned and not place:
@@ -311,7 +311,7 @@ def _divided(
     """
     learn, check = {}, {}
     for label, names in every.items():
-        order = sorted(names, key=lambda name: hashlib.sha256(name[start:].encode()).digest())
+        order = sorted(names, key=lambda name: (_digest(name[start:]), name))
         count = max(1, round(len(order) / PART))
         check[label], learn[label] = order[:count], order[count:]
     return learn, check
@@ -319,4 +319,13 @@ def _divided(
 
 def _placed(members: dict[str, list[str]], start: int) -> dict[str, tuple[str, str]]:
     pairs = {name: (name[start:], label) for label, names in members.items() for name in names}
-    return dict(sorted(pairs.items(), key=lambda pair: pair[1]))
+    return dict(sorted(pairs.items(), key=lambda pair: (_composed(pair[1][0]), pair[1])))
+
+
+def _digest(place: str) -> bytes:
+    return hashlib.sha256(_composed(place).encode()).digest()
+
+
+def _composed(name: str) -> str:
+    """A name in one form of Unicode: one system writes é as one sign, another as two."""
+    return unicodedata.normalize("NFC", name)
