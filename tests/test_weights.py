@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.trap import Trap
-from safetensors.torch import load_file, safe_open, save_file
+from safetensors.torch import load_file, safe_open, save, save_file
 from torch import nn
 
 from vitlit.checkpoint import CheckpointError
@@ -42,6 +42,40 @@ def same(found, tensors=TENSORS):
 def test_the_content_tells_what_a_file_is_not_its_name(tmp_path, kind, name):
     WRITERS[kind](TENSORS, tmp_path / name)
     assert same(read(tmp_path / name))
+
+
+# As others begin: two as a pickle, one as a zip archive, one as a web page.
+@pytest.mark.parametrize("length", [128, 896, 19280, 316])
+@pytest.mark.parametrize("name", ["w", "w.safetensors", "w.pth"])
+def test_a_safetensors_file_is_one_whatever_the_length_of_its_header(tmp_path, length, name):
+    content = save(TENSORS)
+    start = 8 + int.from_bytes(content[:8], "little")
+    header = content[8:start].rstrip()
+    header += b" " * (length - len(header))
+    written = len(header).to_bytes(8, "little") + header + content[start:]
+    assert written.startswith((b"\x80", b"PK", b"<"))
+    (tmp_path / name).write_bytes(written)
+    assert same(read(tmp_path / name))
+
+
+def test_a_safetensors_file_that_is_cut_in_its_header_is_named_as_one(tmp_path):
+    (tmp_path / "w").write_bytes(save(TENSORS)[:40])
+    with pytest.raises(CheckpointError, match="is no whole safetensors file"):
+        read(tmp_path / "w")
+
+
+def test_an_archive_is_closed_before_its_file_is_read(tmp_path, monkeypatch):
+    opened = []
+
+    class Kept(zipfile.ZipFile):
+        def __init__(self, *args):
+            super().__init__(*args)
+            opened.append(self)
+
+    torch.save(TENSORS, tmp_path / "w")
+    monkeypatch.setattr(zipfile, "ZipFile", Kept)
+    assert same(read(tmp_path / "w"))
+    assert [archive.fp for archive in opened] == [None]
 
 
 def test_dictionaries_in_one_another_become_one_and_plain_values_are_left_out(tmp_path):

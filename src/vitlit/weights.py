@@ -149,12 +149,17 @@ def _kind_of(file: Path) -> str:
     """What a file is: safetensors, npz, torch or index. Raises CheckpointError if it is no such."""
     with open(file, "rb") as opened:
         start = opened.read(64)
+    # It begins with its header's length, whose bytes can be those with which others begin.
+    header = int.from_bytes(start[:8], "little")
+    if start[8:9] == b"{" and 8 + header <= file.stat().st_size:
+        return "safetensors"
     for beginning, words in OTHERS.items():
         if start.startswith(beginning):
             raise CheckpointError(f"{file} is {words}")
     if start.startswith(b"PK"):
         try:
-            names = zipfile.ZipFile(file).namelist()
+            with zipfile.ZipFile(file) as archive:
+                names = archive.namelist()
         except zipfile.BadZipFile as error:
             raise CheckpointError(f"{file} is damaged ({error}); get or save it again") from error
         if any(name.endswith("data.pkl") for name in names):
@@ -164,7 +169,7 @@ def _kind_of(file: Path) -> str:
     elif start.startswith(b"\x80"):
         return "torch"  # as PyTorch wrote before 1.6
     elif start[8:9] == b"{":
-        return "safetensors"
+        return "safetensors"  # cut off in its header, as its reader will say
     elif start.lstrip().startswith(b"{"):
         return "index"
     if file.suffix == ".safetensors":
