@@ -93,7 +93,7 @@ def test_a_batch_that_cannot_be_shared_is_refused(tmp_path, mix):
     settings = {"epochs": 1, "batch_size": batch, "mix": mix}
     done = torchrun(tmp_path / "uneven", settings)
     assert done.returncode != 0
-    assert f"batch_size {batch} cannot be shared by 2 processes" in done.stderr
+    assert f"batch_size {batch} of 24 images cannot be shared by 2 processes" in done.stderr
     assert not (tmp_path / "uneven").exists()
 
 
