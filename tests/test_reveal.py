@@ -34,7 +34,7 @@ def test_a_class_is_shown_down_to_its_first_method():
 def test_a_dataclass_is_shown_with_its_fields():
     shown = repr(reveal(ViTConfig))
     assert shown.startswith("@dataclass")
-    assert "patch_size: " in shown
+    assert "patch_size: Pixels = 4" in shown
     assert "def " not in shown
 
 

@@ -447,6 +447,41 @@ def test_without_clipping_it_is_proposed(tmp_path):
         train(recipe(**WILD, batch_size=1, clip=0.0), dataset(), tmp_path)
 
 
+def uncompiled(*_):
+    raise torch._dynamo.exc.InternalTorchDynamoError("no C++ compiler\nand much more")
+
+
+def full(*_):
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nSee more")
+
+
+def full_of_arrays(*_):
+    torch.empty(2**60)
+
+
+@pytest.mark.parametrize(
+    ("forward", "message"),
+    [
+        (
+            uncompiled,
+            r"compile is true, but the model cannot be compiled \(no C.. compiler\); set compile=f",
+        ),
+        (full, r"batch_size is 8, for which there is no memory \(CUDA out of .* GiB\.\); lower it"),
+        (full_of_arrays, r"batch_size is 8, for which there is no memory \(.*; lower it, or model"),
+    ],
+)
+def test_what_a_machine_cannot_do_is_said_in_one_line(tmp_path, monkeypatch, forward, message):
+    monkeypatch.setattr(torch, "compile", lambda model: forward)
+    with pytest.raises(ValueError, match=message):
+        train(recipe(compile=True), dataset(), tmp_path / "run")
+
+
+def test_another_error_stays_what_it_is(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch, "compile", lambda model: lambda _: torch.zeros(2) @ torch.zeros(3))
+    with pytest.raises(RuntimeError, match="inconsistent"):
+        train(recipe(compile=True), dataset(), tmp_path / "run")
+
+
 # Numbers that are derived from the data
 
 

@@ -162,7 +162,7 @@ def train(
 
 @app.command()
 def ablate(
-    seeds: Annotated[int, typer.Option(min=1, help="How many seeds each.")] = 3,
+    seeds: Annotated[int, typer.Option(min=1, max=1000, help="How many seeds each.")] = 3,
     jobs: Annotated[int, typer.Option(min=1, help="How many runs at a time.")] = 1,
     data: Data = None,
     size: Size = None,

@@ -315,26 +315,41 @@ def train_epoch(learner: Learner, batches: Iterable[Batch], bar: tqdm) -> float:
         losses.append(loss.detach())
         bar.update(len(images) * processes.count())
         if len(losses) % CHECKED == 0:
-            mean_of(losses)
+            mean_of(losses[-CHECKED:], len(losses) - CHECKED)
     return mean_of(losses)
 
 
-def mean_of(losses: list[Tensor]) -> float:
-    """The mean loss of an epoch's steps, over all processes.
+def mean_of(losses: list[Tensor], before: int = 0) -> float:
+    """The mean loss of some steps of an epoch, over all processes, of which `before` go before.
 
     Raises DivergedError at the first that is no finite number.
     """
     steps = processes.sum_over(torch.stack(losses)) / processes.count()
     for wrong in (~steps.isfinite()).nonzero().flatten().tolist():
-        raise DivergedError(f"the loss is {steps[wrong].item()} in step {wrong + 1}")
+        raise DivergedError(f"the loss is {steps[wrong].item()} in step {before + wrong + 1}")
     return steps.mean().item()
 
 
 @contextmanager
 def explained(run: Checkpoint, recipe: Recipe) -> Iterator[None]:
-    """Say of a DivergedError in which epoch it came, what would help, and what is kept."""
+    """Say of what ends a run in an epoch what would help, and of a DivergedError what is kept.
+
+    Raises ValueError where the memory is full or the model cannot be compiled.
+    """
     try:
         yield
+    except RuntimeError as error:
+        reason = str(error).strip().partition("\n")[0]
+        if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in reason:
+            raise ValueError(
+                f"batch_size is {recipe.batch_size}, for which there is no memory ({reason}); "
+                "lower it, or model.width or model.depth"
+            ) from error
+        if type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+            raise ValueError(
+                f"compile is true, but the model cannot be compiled ({reason}); set compile=false"
+            ) from error
+        raise
     except DivergedError as error:
         rates = ["learning_rate", *(["muon_learning_rate"] if recipe.optimizer == "muon" else [])]
         lower = ", ".join(f"{name} ({getattr(recipe, name)})" for name in [*rates, "weight_decay"])
