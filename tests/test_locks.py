@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 from filelock import FileLock
@@ -32,7 +33,12 @@ def holder(tmp_path):
     process.communicate()
 
 
-def test_a_second_is_refused_at_once(tmp_path, holder):
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setattr(locks, "PATIENCE", 0.1)
+
+
+def test_a_second_is_refused(tmp_path, holder, impatient):
     message = r"run is being written by another process; wait until it is done, or give another"
     with pytest.raises(locks.HeldError, match=message), locks.held(tmp_path / "run"):
         pass
@@ -46,6 +52,12 @@ def test_a_lock_left_by_a_killed_process_stops_nobody(tmp_path, holder):
     holder.wait()
     with locks.held(tmp_path / "run"):
         pass
+
+
+def test_who_ends_soon_is_waited_for(tmp_path, holder):
+    threading.Timer(0.5, holder.kill).start()
+    with locks.held(tmp_path / "run"):
+        assert holder.wait() != 0
 
 
 def test_what_was_held_can_be_held_again_also_after_an_error(tmp_path):
@@ -74,7 +86,7 @@ def test_where_there_are_no_locks_it_is_said_with_the_name_escaped(tmp_path, mon
     assert "\x1b" not in err
 
 
-def test_a_run_that_another_process_writes_is_left_alone(tmp_path, holder):
+def test_a_run_that_another_process_writes_is_left_alone(tmp_path, holder, impatient):
     with pytest.raises(locks.HeldError, match="is being written by another process"):
         train(recipe(), dataset(), tmp_path / "run", progress=False)
     assert not (tmp_path / "run").exists()

@@ -12,18 +12,22 @@ class HeldError(OSError):
     """What another process is writing at this moment."""
 
 
+# A notebook's kernel outlives who was killed for a second or two.
+PATIENCE = 5.0  # seconds
+
+
 @contextmanager
 def held(path: str | Path) -> Iterator[None]:
     """Meanwhile be the only one, of all who ask so, that works at `path`. It need not exist.
 
     The system lets go of the lock when a process ends, however it ends; the empty file
-    `.locks/NAME` beside the path stays, and says nothing. Raises HeldError at once if another
-    holds it, OSError if the file cannot be written.
+    `.locks/NAME` beside the path stays, and says nothing. Raises HeldError if another still holds
+    it after PATIENCE, OSError if the file cannot be written.
     """
     from filelock import FileLock, Timeout  # here, since the site is built without it
 
     path = Path(path).absolute()
-    lock = FileLock(path.parent / ".locks" / path.name, timeout=0)
+    lock = FileLock(path.parent / ".locks" / path.name, timeout=PATIENCE)
     try:
         Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
