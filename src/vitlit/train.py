@@ -36,6 +36,7 @@ from vitlit.patches import grid_of
 from vitlit.presets import Recipe
 from vitlit.pretrained import assumptions
 from vitlit.start import started
+from vitlit.terminal import plain
 from vitlit.vit import VisionTransformer
 
 CHECKED = 10  # steps after which the losses are looked at: a GPU has to be waited for
@@ -94,7 +95,7 @@ def train(
         how = {"unit": " images", "mininterval": 0.5, "disable": not (progress and first)}
         work, before = recipe.epochs * per_epoch * batch, done * per_epoch * batch
         if first and progress and (said := classifier.start.get("assumed")):
-            print(assumptions(recipe.start, said), file=sys.stderr)
+            print(plain(assumptions(recipe.start, said)), file=sys.stderr)
         with tqdm(total=work, initial=before, **how) as bar:
             for epoch in range(done, recipe.epochs):
                 start = time.perf_counter()
