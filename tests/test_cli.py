@@ -278,7 +278,7 @@ def test_an_export_that_a_library_cannot_hold_names_the_command_that_helps(vitli
     replace(ours, model=VisionTransformer(config)).save("w")
     code, _, err = vitlit("export", "out", "--to", "timm", "--weights", "w")
     assert code == 1
-    assert "vitlit train --preset finetune-32 --set start=w --set 'model.image_size=[8,8]'" in err
+    assert "vitlit train --preset own --set start=w, or train anew" in err
 
 
 def test_what_is_assumed_of_weights_is_said_and_can_be_said_otherwise(vitlit, trained, tmp_path):

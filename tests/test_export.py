@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.tiny import dataset
 from PIL import Image
 from test_layouts import SMALL, random_model
 
@@ -19,7 +20,8 @@ from vitlit.config import ViTConfig
 from vitlit.data import open_rgb
 from vitlit.export import EXPORTS, export, predicting
 from vitlit.finetune import adapted
-from vitlit.presets import PRESETS
+from vitlit.presets import PRESETS, changes_of, preset
+from vitlit.start import started
 
 CLASSES = tuple("abcde")
 
@@ -133,6 +135,22 @@ def test_what_a_preset_trains_goes_to_every_layout_or_a_command_is_named(tmp_pat
         export(ours, layout, tmp_path / layout)
 
 
+@pytest.mark.parametrize(
+    ("side", "name"), [(8, "own"), (32, "finetune-32"), (48, "own"), (224, "own")]
+)
+def test_the_command_for_a_linear_head_keeps_the_size_of_the_model(tmp_path, side, name):
+    ours = classifier(image_size=(side, side), head="mlp")
+    ours.save(tmp_path / "my w")
+    with pytest.raises(ValueError, match="linear head: ") as caught:
+        export(ours, "timm", tmp_path / "out", str(tmp_path / "my w"))
+    command = str(caught.value).partition("linear head: ")[2].partition(", or train")[0]
+    words = shlex.split(command)
+    assert words[:-1] == ["vitlit", "train", "--preset", name, "--set"]
+    new = started(preset(name, **changes_of(words[-1:])), dataset(), lambda config: None)
+    assert new.model.config.image_size == (side, side)
+    export(new, "timm", tmp_path / "out")
+
+
 def test_hugging_faces_folder_comes_back_to_us_bit_by_bit(tmp_path):
     ours = classifier()
     export(ours, "huggingface", tmp_path / "out")
@@ -151,8 +169,8 @@ def test_hugging_faces_folder_comes_back_to_us_bit_by_bit(tmp_path):
             "timm",
             {"head": "mlp"},
             "timm has no model with an MLP head; export it to torchvision, or give it a linear "
-            r"head: vitlit train --preset finetune-32 --set start=WEIGHTS --set 'model.image_size="
-            r"\[8,8\]', or train anew with --set model.head=linear",
+            "head: vitlit train --preset own --set start=WEIGHTS, or train anew with --set "
+            "model.head=linear$",
         ),
         ("huggingface", {"head": "mlp"}, "huggingface has no model with an MLP head"),
         ("huggingface", {"pooling": "mean"}, "mean pooling; export it to timm$"),

@@ -412,7 +412,7 @@ def test_what_shapes_do_not_tell_must_be_said(theirs):
     with pytest.raises(CheckpointError, match=r"a model of width 12 and depth 3 has; .* heads"):
         config_of(theirs, "timm")
     theirs["pos_embed"] = torch.zeros(1, 7, 12)
-    with pytest.raises(CheckpointError, match=r"6 positions make no square; give image_size"):
+    with pytest.raises(CheckpointError, match=r"6 positions make no square; say the size, as in"):
         config_of(theirs, "timm", heads=3)
     assert config_of(theirs, "timm", heads=3, image_size=(8, 12)).image_size == (8, 12)
     del theirs["head.bias"]

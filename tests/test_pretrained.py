@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 import shutil
 
 import numpy as np
@@ -19,7 +20,7 @@ from vitlit.config import ViTConfig
 from vitlit.export import export
 from vitlit.layouts import to_layout
 from vitlit.libraries import timms_classes
-from vitlit.pretrained import is_foreign, model_of, read
+from vitlit.pretrained import is_foreign, model_of, read, split
 from vitlit.receipts import Row
 
 
@@ -163,6 +164,23 @@ def test_other_files_and_missing_ones_are_refused(tmp_path):
     (tmp_path / "folder" / "config.json").write_text("{}")
     with pytest.raises(CheckpointError, match="and no ViT of Hugging Face's"):
         load(str(tmp_path / "folder"))
+
+
+@pytest.mark.parametrize(
+    ("table", "said"), [(5, {}), (7, {"heads": 12})], ids=["heads", "image_size"]
+)
+def test_what_shapes_do_not_tell_can_be_said_as_the_message_does(tmp_path, state, table, said):
+    state["pos_embed"] = torch.zeros(1, table, 12)
+    torch.save(state, tmp_path / "w.pth")
+    with pytest.raises(CheckpointError) as caught:
+        load(str(tmp_path / "w.pth"), **said)
+    name, words = split(re.findall(r"as in (\S+), or", str(caught.value))[0])
+    assert name == "vit.pth"
+    assert words in ({"heads": 12}, {"image_size": (224, 160)})
+    if table == 7:  # of another size than the example's
+        words = {"image_size": (8, 12)}
+    config = load(str(tmp_path / "w.pth"), **said, **words).model.config
+    assert config.heads == 12
 
 
 # Another resolution

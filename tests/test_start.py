@@ -1,5 +1,6 @@
 """vitlit.start: a run may start from all that `predict` can read, and its record says from what."""
 
+import shlex
 from dataclasses import replace
 
 import numpy as np
@@ -10,11 +11,12 @@ from safetensors.torch import save_file
 from test_layouts import SMALL, huggingfaces, random_model, stored
 
 from vitlit import libraries, records
-from vitlit.checkpoint import Checkpoint
+from vitlit.checkpoint import Checkpoint, CheckpointError
 from vitlit.classifier import Classifier, load
+from vitlit.config import ViTConfig
 from vitlit.export import export
 from vitlit.layouts import to_layout
-from vitlit.presets import Recipe
+from vitlit.presets import Recipe, changes_of, preset
 from vitlit.start import started
 from vitlit.train import train
 
@@ -121,6 +123,24 @@ def test_weights_without_a_head_need_a_new_one(tmp_path, monkeypatch):
     where = without_a_head(tmp_path)
     with pytest.raises(ValueError, match=r"has no head; tiny has ant, bee, cat; give it a new"):
         started(Recipe(start=where), dataset(), any_model)
+
+
+@pytest.mark.parametrize("patch", [4, 7])
+def test_the_command_for_weights_without_a_head_keeps_their_size(tmp_path, monkeypatch, patch):
+    monkeypatch.chdir(tmp_path)
+    # 192 wide and 12 deep: a Ti, whose heads need not be said.
+    sizes = {"image_size": (14 * patch,) * 2, "patch_size": patch, "width": 192, "depth": 12}
+    config = ViTConfig(**{**vars(SMALL), **sizes})
+    state = to_layout(random_model(config).float().state_dict(), "timm", config)
+    torch.save({n: t for n, t in state.items() if not n.startswith("head")}, "my w.pth")
+    with pytest.raises(CheckpointError, match="without a head") as caught:
+        load("my w.pth")
+    words = shlex.split(str(caught.value).partition("fine-tune these: ")[2])
+    assert words == ["vitlit", "train", "--preset", "own", "--set", "start=my w.pth"]
+    new = started(preset(words[3], **changes_of(words[5:])), dataset(), any_model)
+    assert new.model.config.image_size == config.image_size
+    assert new.model.config.head == "linear"
+    assert new.classes == CLASSES
 
 
 def test_a_thousand_classes_are_not_all_named(tmp_path, monkeypatch):

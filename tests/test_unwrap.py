@@ -1,15 +1,19 @@
 """vitlit.unwrap: a ViT in whatever a program has stored."""
 
+import inspect
+import re
+
 import pytest
 import torch
 from test_layouts import SMALL, huggingfaces, random_model, stored
 
+import vitlit.unwrap
 from vitlit.checkpoint import CheckpointError
 from vitlit.config import ViTConfig
-from vitlit.layouts import LAYOUTS, to_layout
+from vitlit.layouts import LAYOUTS, STEMS, layout_of, to_layout
 from vitlit.pretrained import model_of
 from vitlit.receipts import compare, random_images, randomize_
-from vitlit.unwrap import unwrap
+from vitlit.unwrap import OURS, PLACES, unwrap
 
 
 def state_of(layout, config=SMALL):
@@ -75,6 +79,26 @@ def test_of_several_that_are_no_average_the_first_is_taken():
     assert same(found.tensors, state)
 
 
+@pytest.mark.parametrize("name", ["{}", "ema.{}"])
+def test_the_first_is_by_layout_and_only_then_by_place(name):
+    ours, last = name.format("ours"), name.format("last")
+    both = under(f"{ours}.", random_model().state_dict())
+    for layout in reversed(LAYOUTS):
+        both |= under(f"{last}.{layout}.", state_of(layout))
+        both |= under(f"{name.format('more')}.{layout}.", state_of(layout))
+        found = unwrap(both)
+        assert found.layout == layout
+        assert found.entry.startswith(f"{last}.{layout}")
+
+
+def test_only_layouts_say_how_the_patch_embedding_is_called():
+    for layout, stem in STEMS.items():
+        assert stem in state_of(layout)
+        assert layout_of({stem: torch.zeros(1)}) == layout
+        assert stem.endswith(PLACES[layout])
+    assert "kernel" not in inspect.getsource(vitlit.unwrap)
+
+
 @pytest.mark.parametrize("layout", ["torchvision", "timm"])
 @pytest.mark.parametrize("outer", ["", "model."])
 def test_a_head_beside_the_backbone_is_taken_along(layout, outer):
@@ -128,6 +152,20 @@ def test_a_state_dict_of_ours_that_does_not_fit_is_refused():
         unwrap(state | {"extra.weight": torch.zeros(2)})
     with pytest.raises(CheckpointError, match="patches of 48 numbers are no squares of 2 channels"):
         unwrap(state, channels=2)
+
+
+@pytest.mark.parametrize("shape", [(12, 3, 4, 4), (12, 12, 4), (12,), (), (12, 0), (0, 48)])
+def test_a_patch_embedding_that_is_no_matrix_is_named_with_its_shape(shape):
+    state = random_model().state_dict() | {OURS: torch.zeros(shape)}
+    words = f"here: {OURS} has the shape {shape}, but ours is a matrix"
+    with pytest.raises(CheckpointError, match=f"^{re.escape(words)}"):
+        model_of(state, origin="here", heads=3)
+
+
+def test_a_width_beyond_all_models_is_refused():
+    state = random_model().state_dict() | {OURS: torch.zeros(70_000, 48)}
+    with pytest.raises(CheckpointError, match=r"here: a state dict .* not fit: width is 70000"):
+        model_of(state, origin="here", heads=3)
 
 
 def test_another_network_is_named_with_its_origin():

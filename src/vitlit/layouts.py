@@ -94,6 +94,10 @@ LAYOUTS: dict[str, Names] = {
     },
 }
 
+STEMS = {  # the weights of the patch embedding, by whose name a layout is known
+    layout: f"{names['embedding.projection.']}{'kernel' if layout == 'npz' else 'weight'}"
+    for layout, names in LAYOUTS.items()
+}
 HEADS = {  # how the names of a head's tensors begin
     "torchvision": "heads.", "timm": "head.", "huggingface": "classifier.", "npz": "head/",
 }  # fmt: skip
@@ -221,8 +225,8 @@ def _differences(
 
 def layout_of(theirs: Mapping[str, Tensor]) -> str:
     """The layout of a state dict. Raises CheckpointError if it is none that we know."""
-    for layout, names in LAYOUTS.items():
-        if f"{names['embedding.projection.']}{'kernel' if layout == 'npz' else 'weight'}" in theirs:
+    for layout, stem in STEMS.items():
+        if stem in theirs:
             return layout
     some = ", ".join(list(theirs)[:3])
     raise CheckpointError(
@@ -247,8 +251,8 @@ def config_of(theirs: Mapping[str, Tensor], layout: str, **known: Any) -> ViTCon
         found = theirs.get(name.format(0))
         return None if found is None else tuple(found.shape)
 
-    weight = "kernel" if layout == "npz" else "weight"
-    patch = shape("embedding.projection.", weight)
+    projection = theirs.get(STEMS[layout])
+    patch = None if projection is None else tuple(projection.shape)
     table = shape("positions.table", "")
     grow, out = shape("encoder.blocks.{}.mlp.grow.", "bias"), shape("head.", "bias")
     out = out or shape("head.bias", "")
@@ -273,7 +277,10 @@ def config_of(theirs: Mapping[str, Tensor], layout: str, **known: Any) -> ViTCon
     if "image_size" not in known:
         N = math.prod(table[:-1]) - class_token
         if math.isqrt(N) ** 2 != N:
-            raise CheckpointError(f"{N} positions make no square; give image_size=(H, W)")
+            raise CheckpointError(
+                f"{N} positions make no square; say the size, as in vit.pth,image_size=224x160, or "
+                "give the argument image_size=(H, W)"
+            )
         fields["image_size"] = (P * math.isqrt(N),) * 2
     if "heads" not in known:
         query = shape("encoder.blocks.{}.attention.qkv.", "bias") if layout == "npz" else None
@@ -281,7 +288,7 @@ def config_of(theirs: Mapping[str, Tensor], layout: str, **known: Any) -> ViTCon
         if not heads and query is None:
             raise CheckpointError(
                 f"the shapes do not tell how many heads a model of width {width} and depth {depth} "
-                "has; give heads: --assume heads=N, or the argument heads"
+                "has; say how many, as in vit.pth,heads=12, or give the argument heads"
             )
         fields["heads"] = query[0] if query else heads[0]
     try:

@@ -91,7 +91,7 @@ def _built(
     elif not whole:
         raise CheckpointError(
             f"{origin}: weights without a head name no class; give some with one, or fine-tune "
-            f"these: vitlit train --preset finetune-32 --set {shlex.quote(f'start={origin}')}"
+            f"these: vitlit train --preset own --set {shlex.quote(f'start={origin}')}"
         )
     config = config_of(tensors, layout, **known)
     state = from_layout(tensors, layout, config, origin)

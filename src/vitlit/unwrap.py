@@ -14,14 +14,11 @@ from torch import Tensor
 
 from vitlit.checkpoint import CheckpointError
 from vitlit.config import ViTConfig
-from vitlit.layouts import HEADS, LAYOUTS, layout_of, renewed, to_layout
+from vitlit.layouts import HEADS, LAYOUTS, STEMS, layout_of, renewed, to_layout
 from vitlit.weights import check_finite
 
 OURS = "embedding.projection.weight"  # in a state dict of our own, which has no layout's names
-STEMS = {
-    layout: f"{names['embedding.projection.']}{'kernel' if layout == 'npz' else 'weight'}"
-    for layout, names in LAYOUTS.items()
-} | {"vitlit": OURS, "huggingface": "embeddings.patch_embeddings.projection.weight"}
+PLACES = STEMS | {"vitlit": OURS, "huggingface": STEMS["huggingface"].removeprefix("vit.")}
 AVERAGED = re.compile(r"(^|[._/])(ema|teacher|averaged?|swa)([._/]|$)")
 # What pre-training leaves beside a model that can be used without.
 BESIDE = re.compile(r"^(vit\.)?(embeddings\.)?(mask_token$|decoder|pooler\.)")
@@ -52,8 +49,10 @@ def unwrap(
     channels: int | None = None,
     origin: str = "the weights",
 ) -> Unwrapped:
-    """Find the ViT in a checkpoint; of several the averaged one, else the first, or `entry`.
+    """Find the ViT in a checkpoint: the one at `entry`, or of several the averaged, or the first.
 
+    The first is by layout, in the order of LAYOUTS and ours last; within one layout, as they stand
+    in the checkpoint. Of several averaged ones the first is taken, too.
     A head that stands beside the ViT is taken along; other tensors outside are not.
     A state dict of our own comes out in torchvision's layout, which has a place for all of it.
     Raises CheckpointError if there is no ViT of a layout that we know, none at `entry`, or one with
@@ -61,7 +60,7 @@ def unwrap(
     """
     places = [
         (name.removesuffix(stem), layout)
-        for layout, stem in STEMS.items()
+        for layout, stem in PLACES.items()
         for name in theirs
         if name == stem or name.endswith((f".{stem}", f"/{stem}"))
     ]
@@ -111,6 +110,12 @@ def _todays(name: str) -> str:
 
 def _ours(state: Mapping[str, Tensor], channels: int | None, origin: str) -> dict[str, Tensor]:
     """A state dict of ours in torchvision's layout; three channels if that makes square patches."""
+    if state[OURS].dim() != 2 or not state[OURS].numel():
+        raise CheckpointError(
+            f"{origin}: {OURS} has the shape {tuple(state[OURS].shape)}, but ours is a matrix, "
+            "(width, numbers of a patch); give weights that vitlit trained, or such in the layout "
+            f"of {', '.join(LAYOUTS)}"
+        )
     width, numbers = state[OURS].shape
     fits = [
         C for C in ((channels,) if channels else (3, 1)) if C * _side(numbers, C) ** 2 == numbers
@@ -124,7 +129,7 @@ def _ours(state: Mapping[str, Tensor], channels: int | None, origin: str) -> dic
     sizes: dict[str, Any] = {"image_size": (P, P), "patch_size": P, "channels": fits[0]}
     try:
         return to_layout(state, "torchvision", ViTConfig(**sizes, width=width, heads=1))
-    except (KeyError, RuntimeError) as error:
+    except (KeyError, RuntimeError, ValueError) as error:
         raise CheckpointError(
             f"{origin}: a state dict of ours that does not fit: {error}"
         ) from error
