@@ -657,3 +657,19 @@ def test_a_run_that_starts_from_weights_needs_no_preset(vitlit, tmp_path):
         assert code == 0, err
     config = records.read(tmp_path / "my-runs" / "tuned").config
     assert (config["preset"], config["start"]) == ("own", "first")
+
+
+def test_weights_whose_answers_overflow_are_refused(vitlit, tmp_path):
+    vitlit("train", "--data", "digits", "--preset", "smoke", "--name", "one")
+    file = tmp_path / "my-runs" / "one" / "model.safetensors"
+    large = load(file)
+    with torch.no_grad():
+        for parameter in large.model.parameters():
+            parameter.mul_(1e30)
+    large.save(tmp_path / "large.safetensors")
+    picture = Image.new("L", (8, 8))
+    picture.save(tmp_path / "gray.png")
+    for words in (("predict", "gray.png"), ("evaluate", "--data", "digits")):
+        code, _, err = vitlit(*words, "--weights", "large.safetensors")
+        assert code == 1
+        assert "large.safetensors gives answers that are no finite numbers" in err

@@ -198,3 +198,28 @@ def test_values_without_sense_are_refused_by_their_name(text):
 def test_a_recipe_cannot_be_changed_by_accident():
     with pytest.raises(AttributeError):
         Recipe().epochs = 2
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "words"),
+    [
+        ("quick", {"optimizer": "adamw", "muon_learning_rate": 0.1}, "with optimizer=adamw"),
+        ("quick", {"magnitude": 1.0}, "without operations"),
+        ("quick", {"plain_epochs": 5}, "without mix"),
+        ("quick", {"model": {"activation": "relu"}}, "under a linear head"),
+        ("quick", {"model": {"head_width": 7}}, "under a linear head"),
+    ],
+)
+def test_what_would_have_no_effect_is_refused(name, changes, words):
+    with pytest.raises(ValueError, match=rf"which has no effect {words}"):
+        preset(name, **changes)
+
+
+def test_what_has_an_effect_is_taken():
+    changes = {"operations": 2, "magnitude": 1.0, "mix": 0.5, "plain_epochs": 5}
+    assert preset("quick", **changes, model={"head": "mlp", "head_width": 7}).magnitude == 1.0
+
+
+def test_a_variant_that_changes_nothing_is_refused():
+    with pytest.raises(ValueError, match="quick is head=linear already; leave --variant out"):
+        preset("quick", "head=linear")

@@ -133,6 +133,7 @@ def train(
     processes, rank = (int(os.environ.get(key, 0)) for key in ("WORLD_SIZE", "RANK"))
     if processes > 1 and name is None:
         raise ValueError(f"{processes} processes need one folder; give --name")
+    device = device_of(device)
     dataset = datasets.load(data, size=size)
     preset = preset or ("own" if len(dataset.train_images) < FEW else usual)
     recipe = presets.preset(preset, variant, **{"seed": seed or 0, **changes})
@@ -152,7 +153,7 @@ def train(
 
     torch.backends.cuda.matmul.allow_tf32 = True  # what is tested in the end runs on the CPU
     try:
-        run = run_training(recipe, dataset, out, device=device_of(device), command=command)
+        run = run_training(recipe, dataset, out, device=device, command=command)
     except KeyboardInterrupt:
         raise _stopped(f"{records.left(out)}; the same command goes on") from None
     if rank == 0:
@@ -216,9 +217,14 @@ def evaluate(
     """
     from vitlit.evaluate import evaluate as run_evaluation
 
+    if files is not None and files.is_dir():
+        raise ValueError(f"--files {files} is a folder; give a file, {files / 'predictions.csv'}")
     classifier = _classifier(weights, device)
     dataset = _images_for(classifier, data, size)
     classifier.check(dataset)
+    (H, W), own = dataset.test_images.shape[2:], classifier.model.config.image_size
+    if own != (H, W):
+        errors.print(f"images: {H}×{W}, resized to the model's own {own[0]}×{own[1]}")
     for line in dataset.remarks:
         errors.print(f"images: {line}")
     result = run_evaluation(classifier, dataset.test_images, dataset.test_labels)
@@ -343,7 +349,21 @@ def _classifier(weights: str | None, device: str) -> Any:
     classifier = load(weights)
     if classifier.assumed:
         errors.print(assumptions(weights, classifier.assumed))
+    _refuse_overflow(classifier, weights)
     return classifier.to(device)
+
+
+def _refuse_overflow(classifier: Any, weights: str) -> None:
+    """Refuse finite weights that make no finite answer, of a gray image."""
+    import torch
+
+    c = classifier.model.config
+    gray = torch.full((1, c.channels, *c.image_size), 128, dtype=torch.uint8)
+    if c.classes and not classifier.logits(gray).isfinite().all():
+        raise ValueError(
+            f"{weights} gives answers that are no finite numbers; its weights are too large or "
+            "damaged, give others"
+        )
 
 
 def _check_drawing(path: Path, images: list[Path]) -> None:

@@ -249,7 +249,7 @@ def _where(source: Place) -> str | Path:
     if given in ("official", "digits"):
         return given
     path = Path(given).expanduser()
-    if not path.exists():
+    if given == "" or not path.exists():
         raise DataError(
             f"{'VITLIT_DATA' if source is None else 'source'} is {str(given)!r}, where nothing is; "
             "give the path of a folder or archive, or 'official', or 'digits'"

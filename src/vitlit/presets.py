@@ -335,8 +335,42 @@ def preset(name: str, /, variant: str = "", **changes: Any) -> Recipe:
     check(Recipe, changes)
     _check_model(model, changes.get("start", recipe.start))
     varied = VARIANTS[variant].changes if variant else {}
+    asked = {**changes, **{f"model.{field}": value for field, value in model.items()}}
     model = {**recipe.model, **varied.get("model", {}), **model}
-    return replace(recipe, **{"variant": variant, **varied, **changes, "model": model})
+    new = replace(recipe, **{"variant": variant, **varied, **changes, "model": model})
+    if variant and _has(recipe, varied):
+        raise ValueError(f"{name} is {variant} already; leave --variant out, or give another")
+    for changed, value in asked.items():
+        if reason := without_effect(new, changed):
+            raise ValueError(f"{changed} is {value!r}, which has no effect {reason}")
+    return new
+
+
+def _has(recipe: Recipe, changes: Mapping[str, Any]) -> bool:
+    """Whether a recipe is already as these changes would make it."""
+    defaults = {f.name: f.default for f in fields(ViTConfig)}
+    model = defaults | recipe.model
+    of_model = all(model[name] == value for name, value in changes.get("model", {}).items())
+    others = {name: value for name, value in changes.items() if name != "model"}
+    return of_model and all(getattr(recipe, name) == value for name, value in others.items())
+
+
+def without_effect(recipe: Recipe, name: str) -> str:
+    """Why a field of a recipe, or model.field, does nothing in it; empty if it does something."""
+    linear = not recipe.start and recipe.model.get("head", "linear") == "linear"
+    head = (linear, "under a linear head; set model.head=mlp too")
+    reasons = {
+        "muon_learning_rate": (
+            recipe.optimizer == "adamw",
+            "with optimizer=adamw; set learning_rate",
+        ),
+        "magnitude": (not recipe.operations, "without operations; set operations=2 too"),
+        "plain_epochs": (not recipe.mix, "without mix; set mix above 0 too"),
+        "model.activation": head,
+        "model.head_width": head,
+    }
+    applies, reason = reasons.get(name, (False, ""))
+    return reason if applies else ""
 
 
 def changes_of(texts: Iterable[str]) -> dict[str, Any]:
