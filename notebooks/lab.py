@@ -27,6 +27,9 @@ def main(names: list[str]) -> None:
         except PairError as error:
             print(f"vitlit: {error}", file=sys.stderr)
     anchor_data()
+    # Jupyter sets the hook twice, and other libraries ask for a package of widgets.
+    silent = "ignore:Overriding existing pre_save_hook,ignore:IProgress not found"
+    os.environ.setdefault("PYTHONWARNINGS", silent)
     inside = page.is_relative_to(ROOT)
     shown = page.relative_to(ROOT) if inside else Path(page.name)
     command = [
