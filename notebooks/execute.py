@@ -6,6 +6,7 @@ that fails leaves the old one in place.
 """
 
 import argparse
+import logging
 import os
 import re
 import shlex
@@ -85,6 +86,7 @@ def run(notebook: NotebookNode, name: str) -> None:
     except Exception as error:
         # nbclient takes Ctrl-C itself and ends the kernel; what then goes wrong is no failure.
         if getattr(client, "_async_cleanup_kernel_future", None) is not None:
+            logging.getLogger("asyncio").disabled = True  # which would tell of it at the end
             raise KeyboardInterrupt from None
         if not isinstance(error, CellExecutionError | DeadKernelError):
             raise
