@@ -67,6 +67,13 @@ def test_what_was_held_can_be_held_again_also_after_an_error(tmp_path):
         assert [path.name for path in tmp_path.iterdir()] == [".locks"]
 
 
+def test_a_link_to_a_folder_is_the_folder(tmp_path, holder):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "run")
+    with pytest.raises(locks.HeldError), locks.held(tmp_path / "link"):
+        pass
+
+
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").touch()
     message = r"run cannot be written \(.+\); choose another place"

@@ -186,7 +186,8 @@ def ablate(
                 capture_output=True, text=True, errors="replace",
             )  # fmt: skip
             if done.returncode:
-                raise ValueError(f"{shlex.join(command[1:])} failed\n{done.stderr[-2000:]}")
+                said = done.stderr.rpartition("\r")[2][-2000:]  # without what the bar drew
+                raise ValueError(f"{shlex.join(command[1:])} failed\n{said}")
         return f"{name:<40}{records.read(folder / name).summary['test_accuracy']:>8.2%}"
 
     todo = [(seed, variant) for seed in range(seeds) for variant in ("", *presets.VARIANTS)]

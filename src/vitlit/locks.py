@@ -26,7 +26,7 @@ def held(path: str | Path) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout  # here, since the site is built without it
 
-    path = Path(path).absolute()
+    path = Path(path).resolve()
     lock = FileLock(path.parent / ".locks" / path.name, timeout=PATIENCE)
     try:
         Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)

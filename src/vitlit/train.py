@@ -341,7 +341,7 @@ def explained(run: Checkpoint, recipe: Recipe) -> Iterator[None]:
         yield
     except RuntimeError as error:
         reason = str(error).strip().partition("\n")[0]
-        if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in reason:
+        if "out of memory" in reason or "can't allocate memory" in reason:
             raise ValueError(
                 f"batch_size is {recipe.batch_size}, for which there is no memory ({reason}); "
                 "lower it, or model.width or model.depth"
