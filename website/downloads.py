@@ -70,8 +70,8 @@ def portable(notebook: NotebookNode, place: Place, *, alone: bool) -> NotebookNo
         {"tags": [TAG], "jupyter": {"source_hidden": True}}
     )
     notebook.cells[0].id = TAG
-    kept = ("kernelspec", "language_info")
-    notebook.metadata = {key: notebook.metadata[key] for key in kept}  # it has no pair there
+    kept = ("kernelspec", "language_info")  # it has no pair there
+    notebook.metadata = {key: notebook.metadata[key] for key in kept if key in notebook.metadata}
     return notebook
 
 

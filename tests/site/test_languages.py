@@ -84,10 +84,10 @@ def test_the_chinese_notebook_can_be_downloaded_and_has_the_same_code(
 ) -> None:
     page = site / "zh/chapters" / path.stem
     link = BeautifulSoup((page / "index.html").read_bytes(), "html.parser").find("a", download=True)
-    ours = nbformat.read(path, nbformat.NO_CONVERT)
-    theirs = nbformat.read(page / link["href"], nbformat.NO_CONVERT)
+    english = site / "en/chapters" / path.stem / path.name
+    ours, theirs = (nbformat.read(p, nbformat.NO_CONVERT) for p in (english, page / link["href"]))
     nbformat.validate(theirs)
-    for own, other in zip(ours.cells, theirs.cells, strict=True):
+    for own, other in zip(ours.cells[1:], theirs.cells[1:], strict=True):  # the first installs
         assert own.cell_type == other.cell_type
         if own.cell_type == "code":
             assert own == other

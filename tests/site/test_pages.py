@@ -101,13 +101,6 @@ def test_entrance_leads_to_the_book_without_script(soups: dict[str, BeautifulSou
 class TestChapter:
     """One chapter against its notebook."""
 
-    def test_can_be_downloaded(
-        self, notebook: Path, site: Path, soups: dict[str, BeautifulSoup]
-    ) -> None:
-        link = soups[page_of(notebook)].find("a", download=True)
-        copy = (site / page_of(notebook)).parent / link["href"]
-        assert copy.read_bytes() == notebook.read_bytes()
-
     def test_shows_its_code_unchanged(
         self, notebook: Path, soups: dict[str, BeautifulSoup]
     ) -> None:

@@ -26,7 +26,8 @@ def commands(text):
 
 README = commands((ROOT / "README.md").read_text(encoding="utf-8"))
 BLOCKS = [line for line in README[0] if not line.startswith("make ")]
-NAMED = [line for line in README[1] if re.match(r"\.venv/bin/(vitlit (train|ablate)|torchrun)", line)]
+LONG = re.compile(r"\.venv/bin/(vitlit (train|ablate)|torchrun)")
+NAMED = [line for line in README[1] if LONG.match(line)]
 MAKES = {
     re.sub(r"^(?:[A-Z_]+=\S+ )+", "", line)
     for path in TEXTS
