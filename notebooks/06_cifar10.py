@@ -306,7 +306,7 @@ figures.images([one[0], *halves.byte()], columns=5, inches=0.9)
 # **Figure 6.9.** A picture, and four of the halves that an epoch might show of it.
 
 # %% [markdown]
-# Fifth, small things. *Label smoothing* asks for a little less than certainty: a tenth of the probability is spread evenly over all classes. *Clipping* shortens a gradient that is longer than 1. In long runs an *average* of the weights follows them, and in the end it counts instead of the last ones, which still tremble. All of it fits into one loop.
+# Fifth, small things. *Label smoothing* asks for a little less than certainty: a tenth of the probability is spread evenly over all classes. *Clipping* shortens a gradient that is longer than 1. In long runs an *average* of the weights follows them, and in the end it counts instead of the last ones, which still tremble. All of it fits into one loop. It looks at the losses every ten steps: a run whose loss is no number any more is stopped, and says what to lower.
 
 # %% tags=["reveal", "wide"]
 reveal(train_epoch)
