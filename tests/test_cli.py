@@ -637,7 +637,7 @@ def test_ctrl_c_ends_in_one_line(tmp_path, where, said):
     while process.stdout.readline() != "begun\n":
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=180)
     assert process.returncode == 130
     assert "Traceback" not in err
     assert err.strip().splitlines()[-1].startswith(f"stopped; {said}")
