@@ -608,8 +608,10 @@ def test_several_processes_need_a_name(vitlit, monkeypatch):
     assert "2 processes need one folder; give --name" in err
 
 
+# Who starts the tests in the background lets their processes ignore Ctrl-C.
 SLOW = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from vitlit import cli, data
 def slow(*_, **__):
     print("begun", flush=True)

@@ -79,6 +79,8 @@ def main() -> int:
     parser.add_argument("--kill", type=int, default=30, help="how often by SIGKILL")
     parser.add_argument("--interrupt", type=int, default=10, help="how often by SIGINT, as Ctrl-C")
     given = parser.parse_args()
+    # Who starts this in the background lets its processes ignore Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     wrong = 0
     with tempfile.TemporaryDirectory() as place:
         whole = Path(place, "whole")
