@@ -101,7 +101,7 @@ clean:  ## remove what was built and installed
 	@touch $@ .venv/.dev .venv/.site
 
 # Measured on two cores with a fast network; on Linux the wheel of PyTorch brings CUDA with it.
-SIZE_SITE := 0.5 GB, half a minute
+SIZE_SITE := 0.7 GB, half a minute
 SIZE_DEV := 6.7 GB on Linux, about 2 minutes
 define INSTALL
 @$(BIN)/python -m pip install --quiet --require-hashes -r requirements/$(1).txt

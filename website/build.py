@@ -31,7 +31,7 @@ def install_assets(root: Path = ROOT) -> None:
     stamp = root / "node_modules" / ".lock-sha256"
     if stamp.is_file() and stamp.read_text() == lock:
         return
-    print("Fetching fonts and KaTeX with npm, 30 MB, in about 10 s …", flush=True)
+    print("Fetching fonts and KaTeX with npm, 12 MB, in about 10 s …", flush=True)
     if npm(["ci", "--no-audit", "--no-fund", "--loglevel=error"], cwd=root) != 0:
         raise SystemExit(
             f"npm ci failed in {root}. The website's fonts and equations come from npm: "
