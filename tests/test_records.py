@@ -224,6 +224,8 @@ def test_a_run_is_called_after_preset_variant_pictures_and_seed(settings, name):
 
 def test_a_folder_for_who_gives_no_name_is_none_that_is_taken(tmp_path, monkeypatch):
     monkeypatch.setenv("VITLIT_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setattr(records, "book", lambda: tmp_path / "book")
+    (tmp_path / "book/cpu-seed1").mkdir(parents=True)
     assert records.unused("mine") == tmp_path / "runs/mine"
     (tmp_path / "runs/mine").mkdir(parents=True)
     (tmp_path / "runs/mine/training.pt").touch()
