@@ -32,7 +32,7 @@ test: .venv/.dev  ## run every check: style, types, units, notebooks, site, brow
 	$(STYLE)
 	$(BIN)/pytest $(PARALLEL)
 
-check: .venv/.dev  ## run the checks that take less than a minute: style, types, fast tests
+check: .venv/.dev  ## run the checks that take a minute or two: style, types, fast tests
 	$(STYLE)
 	$(BIN)/pytest $(PARALLEL) -m "not book and not browser and not slow"
 
