@@ -28,7 +28,9 @@ from vitlit import files, presets, records
 HERE = Path(__file__).resolve().parent
 TRAINING = "06_cifar10"  # the chapter that trains
 # Errors whose message says what to do: where in the code they were raised helps nobody.
-EXPLAINED = ("CheckpointError", "DataError", "DivergedError", "HeldError", "SizeError")
+EXPLAINED = (
+    "CheckpointError", "DataError", "DivergedError", "FileExistsError", "HeldError", "SizeError"
+)  # fmt: skip
 
 
 class Client(NotebookClient):

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 import torch
+from helpers.interruptions import stopped_after_an_epoch
 from helpers.tiny import CLASSES, MODEL, dataset, recipe
 
-from vitlit.checkpoint import Checkpoint
 from vitlit.classifier import load
 from vitlit.config import ViTConfig
 from vitlit.finetune import adapted
@@ -161,17 +161,8 @@ def test_an_interrupted_run_from_weights_goes_on(start, tmp_path):
     whole = train(tuned(name), dataset(), tmp_path / "my-runs" / "whole")
     part = tmp_path / "my-runs" / "part"
 
-    class StopError(Exception):
-        pass
-
-    def stop(*_):
-        raise StopError
-
-    with pytest.MonkeyPatch.context() as patch:
-        save = Checkpoint.save
-        patch.setattr(Checkpoint, "save", lambda state: (save(state), stop()))
-        with pytest.raises(StopError):
-            train(tuned(name), dataset(), part)
+    with stopped_after_an_epoch():
+        train(tuned(name), dataset(), part)
     again = train(tuned(name), dataset(), part)
     assert same(load(again.weights).model, load(whole.weights).model)
 

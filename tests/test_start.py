@@ -6,12 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from helpers.interruptions import stopped_after_an_epoch
 from helpers.tiny import CLASSES, dataset, recipe
 from safetensors.torch import save_file
 from test_layouts import SMALL, huggingfaces, random_model, stored
 
 from vitlit import libraries, records
-from vitlit.checkpoint import Checkpoint, CheckpointError
+from vitlit.checkpoint import CheckpointError
 from vitlit.classifier import Classifier, load
 from vitlit.config import ViTConfig
 from vitlit.export import export
@@ -97,17 +98,8 @@ def test_an_interrupted_run_from_foreign_weights_goes_on(tmp_path, monkeypatch):
     settings = tuned(bare_timm(tmp_path))
     whole = train(settings, dataset(), tmp_path / "whole", progress=False)
 
-    class StopError(Exception):
-        pass
-
-    def stop(*_):
-        raise StopError
-
-    with pytest.MonkeyPatch.context() as patch:
-        save = Checkpoint.save
-        patch.setattr(Checkpoint, "save", lambda state: (save(state), stop()))
-        with pytest.raises(StopError):
-            train(settings, dataset(), tmp_path / "part", progress=False)
+    with stopped_after_an_epoch():
+        train(settings, dataset(), tmp_path / "part", progress=False)
     kept = (tmp_path / "w.pth.tar").read_bytes()
     torch.save({"state_dict": {n: t + 1 for n, t in TIMM.items()}}, tmp_path / "w.pth.tar")
     with pytest.raises(ValueError, match="an unfinished run with another start_weights"):

@@ -22,7 +22,7 @@ from website.notebooks import notebooks_of
 from website.translation.catalogs import Edition
 
 TAG = "setup"
-# Other libraries that receipts compare with. Where one is not installed, its cells say so.
+# Other libraries that receipts compare with. Where one is not installed, its cells do nothing.
 OPTIONAL = ("scipy", "timm", "transformers")
 # The page that is the archive's README too.
 PAGE = "start"

@@ -21,9 +21,8 @@ LIMIT = 12 * 2**20  # bytes
 
 def version(root: Path = ROOT) -> str:
     """The module's version."""
-    return tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"][
-        "version"
-    ]
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return str(project["version"])
 
 
 def name(root: Path = ROOT) -> str:

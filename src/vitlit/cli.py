@@ -126,8 +126,8 @@ def train(
         raise ValueError(f"seed is given twice, by --seed {seed} and by --set; give it once")
     changes = presets.changes_of(change or [])
     # What is wrong about it is said before anything is decoded.
-    usual = "own" if "start" in changes else "cpu"
-    presets.preset(preset or usual, variant, **{"seed": seed or 0, **changes})
+    without = "own" if "start" in changes else "cpu"
+    presets.preset(preset or without, variant, **{"seed": seed or 0, **changes})
     if name is not None and (Path(name).name != name or name in ("", ".", "..")):
         raise ValueError(f"--name {name!r} is no name of a folder; give one without slashes")
     processes, rank = (int(os.environ.get(key, 0)) for key in ("WORLD_SIZE", "RANK"))
@@ -135,11 +135,11 @@ def train(
         raise ValueError(f"{processes} processes need one folder; give --name")
     device = device_of(device)
     dataset = datasets.load(data, size=size)
-    preset = preset or ("own" if len(dataset.train_images) < FEW else usual)
+    preset = preset or ("own" if len(dataset.train_images) < FEW else without)
     recipe = presets.preset(preset, variant, **{"seed": seed or 0, **changes})
     source = data or os.environ.get("VITLIT_DATA", "")
-    usual = records.usual_name(preset, source, variant, recipe.seed)
-    out = records.mine() / name if name else records.unused(usual)
+    called = name or records.usual_name(preset, source, variant, recipe.seed)
+    out = records.mine() / called if name else records.unused(called)
     command = f"torchrun --nproc-per-node {processes} -m " if processes > 1 else ""
     command += f"vitlit train --preset {preset}{f' --variant {variant}' if variant else ''}"
     command += f" --seed {recipe.seed}"

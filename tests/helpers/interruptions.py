@@ -11,9 +11,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from vitlit import classifier, records
+from vitlit.checkpoint import Checkpoint
 
 TESTS = Path(__file__).parents[1]
 # Everything that carries a state from step to step: both optimizers, averages, dropout, mixing.
@@ -31,6 +36,27 @@ settings = recipe(
 print("ready", flush=True)
 train(settings, dataset(240), sys.argv[1], progress=False)
 """
+
+
+class StoppedError(Exception):
+    """Ends a run that is to be gone on with."""
+
+
+@contextmanager
+def stopped_after_an_epoch() -> Iterator[None]:
+    """Meanwhile a run ends as soon as its first epoch is saved."""
+    save = Checkpoint.save
+
+    def save_and_stop(state: Checkpoint) -> None:
+        save(state)
+        raise StoppedError
+
+    Checkpoint.save = save_and_stop  # type: ignore[method-assign]
+    try:
+        with pytest.raises(StoppedError):
+            yield
+    finally:
+        Checkpoint.save = save  # type: ignore[method-assign]
 
 
 def start(folder: Path) -> subprocess.Popen[str]:
