@@ -151,6 +151,7 @@ def run(words: list[str]) -> records.Run:
         data=data.summary(),
         summary=summary_of(recipe, data, result, **about),
         rows=[row],
+        predictions=result.answers,
         positions=np.stack(positions),
     )
     return records.read(out)

@@ -87,7 +87,7 @@ class Job:
 
 def recipe_of(job: Job) -> Recipe:
     """Everything about a run that both models share, and the rate of the model's optimizer."""
-    recipe = preset("ablation", keep=1.0, keep_epochs=0, seed=job.seed, holdout=job.holdout)
+    recipe = preset("ablation", keep=1.0, seed=job.seed, holdout=job.holdout)
     recipe = replace(recipe, preset="scaling")
     if job.model == "vit":
         return replace(recipe, muon_learning_rate=job.rate or recipe.muon_learning_rate)
@@ -225,6 +225,7 @@ def run(job: Job) -> str:
         data=data.summary(),
         summary=summary_of(recipe, data, result, **about),
         rows=[row],
+        predictions=result.answers,
     )
     return line
 

@@ -109,7 +109,7 @@ def test_every_number_is_bounded_and_its_default_within(kind):
         ("count", "3", 3), ("count", "3.0", 3.0), ("count", "many", "many"), ("chance", "1", 1.0),
         ("flag", "true", True), ("flag", "True", "True"), ("name", "123", "123"),
         ("name", '"123"', "123"), ("name", "true", "true"), ("kind", "round", "round"),
-        ("pair", "[1, 2]", [1, 2]), ("maybe", "null", None), ("unknown", "3", 3),
+        ("pair", "[1, 2]", (1, 2)), ("maybe", "null", None), ("unknown", "3", 3),
         ("chance", "Infinity", math.inf), ("count", "[" * 100_000, "[" * 100_000),
         ("count", "9" * 5000, "9" * 5000), ("rate", "1e999", math.inf),
     ],

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from vitlit import encoder
 from vitlit.encoder import MLP, Encoder, EncoderBlock, SelfAttention
 from vitlit.receipts import compare, compare_models, random_images, randomize_
 
@@ -56,6 +57,26 @@ def test_attention_is_scaled_dot_product_attention(attend):
 
     parameters = {name: (p, p) for name, p in attention.named_parameters()}
     compare(partial(attend, attention), reference, random_images(2, 7, 12), parameters)
+
+
+def test_short_and_long_ways_agree_in_training(monkeypatch):
+    attention, tokens = randomize_(SelfAttention(12, 3)), random_images(2, 7, 12)
+    parameters = {name: (p, p) for name, p in attention.named_parameters()}
+    stored = []
+    whole = SelfAttention.with_weights
+    monkeypatch.setattr(
+        SelfAttention, "with_weights", lambda self, z: stored.append(z.shape[1]) or whole(self, z)
+    )
+
+    def limited(most):
+        def attend(z):
+            monkeypatch.setattr(encoder, "SHORT", most)
+            return attention(z.clone().requires_grad_())
+
+        return attend
+
+    compare(limited(7), limited(6), tokens, parameters)
+    assert stored == [7]
 
 
 @both_paths

@@ -44,3 +44,23 @@ def test_updates_are_those_of_torch():
 def test_only_matrices_are_taken():
     with pytest.raises(ValueError, match=r"not shape \(3,\)"):
         Muon([nn.Parameter(torch.zeros(3))])
+
+
+def test_the_parts_of_a_matrix_move_as_matrices_of_their_own():
+    torch.manual_seed(0)
+    joined = nn.Parameter(torch.randn(24, 8))
+    apart = [nn.Parameter(part.clone()) for part in joined.detach().chunk(3)]
+    optimizers = Muon([{"params": [joined], "parts": 3}], lr=0.1), Muon(apart, lr=0.1)
+    for _ in range(3):
+        inputs = torch.randn(16, 8)
+        for weight, optimizer in zip((joined, apart), optimizers, strict=True):
+            optimizer.zero_grad()
+            whole = weight if weight is joined else torch.cat(weight)
+            ((inputs @ whole.T) ** 3).mean().backward()
+            optimizer.step()
+    torch.testing.assert_close(joined, torch.cat(apart))
+
+
+def test_parts_must_divide_the_rows():
+    with pytest.raises(ValueError, match="parts is 3, which does not divide 8 rows"):
+        Muon([{"params": [nn.Parameter(torch.zeros(8, 2))], "parts": 3}])

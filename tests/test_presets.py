@@ -60,7 +60,11 @@ def test_fields_can_be_changed_and_the_rest_of_the_model_stays():
         ("cpu", {"variant": "narrow"}, r"no variant 'narrow'; choose one of positions=none, "),
         ("cpu", {"norm": "post"}, r"norm=post .* are ablations, .*; give --variant, one of"),
         ("cpu", {"mix": 1.5}, r"mix is 1.5; it must be at least 0 and at most 1"),
-        ("cpu", {"keep": 0.0}, r"keep is 0.0; it must be above 0 and at most 1"),
+        (
+            "cpu",
+            {"keep": 0.0},
+            r"keep is 0.0; it must be a number, above 0 and at most 1, or sev",
+        ),
         ("cpu", {"compile": True}, r"keep below 1 changes the model .*; set compile=false"),
         ("cpu", {"compile": 1}, r"compile is 1; it must be true or false"),
         ("cpu", {"epochs": True}, r"epochs is True; it must be a whole number, at least 1"),
@@ -162,9 +166,20 @@ def test_what_a_start_leaves_without_effect_is_refused(field):
         replace(preset("finetune-32"), variant="x", **changes_of([field]))
 
 
-def test_a_keep_without_epochs_to_act_in_is_refused():
-    with pytest.raises(ValueError, match=r"keep is 1e-09, but keep_epochs is 0, .*set keep_epochs"):
-        preset("quick", keep=1e-9)
+@pytest.mark.parametrize(
+    ("keep", "epochs", "expected"),
+    [
+        (0.5, 2, [0.5, 0.5]),
+        ((0.25, 0.5, 1.0), 3, [0.25, 0.5, 1.0]),
+        ((0.25, 0.5, 1.0), 6, [0.25, 0.25, 0.5, 0.5, 1.0, 1.0]),
+        ((0.25, 0.5, 1.0), 2, [0.5, 1.0]),  # of too few epochs the last one has the last part
+        ((0.25, 0.5, 1.0), 1, [1.0]),
+    ],
+)
+def test_every_part_of_keep_has_its_share_of_the_epochs(keep, epochs, expected):
+    recipe = Recipe(keep=keep, epochs=epochs)
+    assert isinstance(recipe.keep, tuple)
+    assert recipe.kept == expected
 
 
 # What was accepted without sense, or ended in a traceback, before there were bounds.
@@ -172,8 +187,9 @@ SENSELESS = """
 crop=-0.5 crop=1 crop=Infinity crop=0.51 learning_rate=NaN learning_rate=Infinity
 learning_rate=1e308 learning_rate=0 learning_rate=-1 muon_learning_rate=NaN muon_learning_rate=11
 weight_decay=NaN weight_decay=-5 weight_decay=1e9 clip=-1 clip=NaN clip=Infinity average=1
-average=-0.1 operations=-1 operations=100000000 operations=1.5 plain_epochs=-5 keep_epochs=-1
-keep_epochs=1000000000 keep=0 keep=2 keep=NaN warmup=1 warmup=-0.1 warmup=NaN label_smoothing=1
+average=-0.1 operations=-1 operations=100000000 operations=1.5 plain_epochs=-5
+keep=0 keep=2 keep=NaN keep=[] keep=[0.5,0] keep=[0.5,"a"] keep={}
+warmup=1 warmup=-0.1 warmup=NaN label_smoothing=1
 label_smoothing=-1 magnitude=1.1 erase=NaN mix=2 holdout=-1 holdout=1e9 seed=-1 seed=1e30 seed=0.5
 epochs=0 epochs=1000000000 epochs=1e3 epochs=null epochs=true epochs=[1] batch_size=0
 batch_size=1000000001 flip=1 flip=yes compile=null compile=0 precision=fp8 stored=3 norm=none

@@ -380,11 +380,11 @@ def tokens_of(folder, monkeypatch, **changes):
 
 
 def test_recipe_keep_is_the_part_of_the_patches_that_enters(tmp_path, monkeypatch):
-    assert tokens_of(tmp_path, monkeypatch, keep=0.25, keep_epochs=3) == [5, 5, 5]
+    assert tokens_of(tmp_path, monkeypatch, keep=0.25) == [5, 5, 5]
 
 
-def test_recipe_keep_epochs_are_the_first_ones(tmp_path, monkeypatch):
-    assert tokens_of(tmp_path, monkeypatch, keep=0.25, keep_epochs=2) == [5, 5, 17]
+def test_recipe_keep_of_several_parts_is_shared_out_among_the_epochs(tmp_path, monkeypatch):
+    assert tokens_of(tmp_path, monkeypatch, keep=(0.25, 0.5, 1.0)) == [5, 9, 17]
 
 
 # Recipe: numbers, and what is tested

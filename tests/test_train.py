@@ -35,7 +35,7 @@ from vitlit.train import (
 
 FILES = {
     "config.json", "metrics.csv", "positions.npz", "environment.json", "data.json",
-    "summary.json", "model.safetensors", "mistakes.npz",
+    "summary.json", "model.safetensors", "mistakes.npz", "predictions.npz",
 }  # fmt: skip
 
 
@@ -141,7 +141,7 @@ def test_patches_are_left_out_in_the_first_epochs_only_and_never_in_tests(tmp_pa
         return forward(self, tokens)
 
     monkeypatch.setattr(Encoder, "forward", note)
-    train(recipe(keep=0.5, keep_epochs=2), dataset(), tmp_path)
+    train(recipe(keep=(0.5, 0.5, 1.0)), dataset(), tmp_path)
     trained = [tokens for training, tokens in seen if training]
     assert trained == [3] * 6 + [5] * 3
     assert {tokens for training, tokens in seen if not training} == {5}
@@ -185,6 +185,10 @@ def test_muon_moves_the_matrices_of_the_blocks_and_adamw_the_rest():
     assert by_muon | by_adamw == set(network.parameters())
     assert not by_muon & by_adamw
     assert by_muon == {p for p in network.encoder.blocks.parameters() if p.dim() == 2}
+    parts = {p: group["parts"] for group in muon.param_groups for p in group["params"]}
+    assert {name for name, p in network.named_parameters() if parts.get(p) == 3} == {
+        name for name, _ in network.named_parameters() if name.endswith("qkv.weight")
+    }
     assert {group["lr"] for group in muon.param_groups} == {settings.muon_learning_rate}
     assert {group["lr"] for group in adamw.param_groups} == {settings.learning_rate}
 
@@ -513,7 +517,7 @@ def test_a_few_images_train_with_any_batch_size(tmp_path, count):
 def test_a_keep_that_leaves_no_patch_is_refused(tmp_path):
     message = r"keep is 0.1, which leaves none of 2×2 patches; set it to at least 0.25"
     with pytest.raises(ValueError, match=message):
-        train(recipe(keep=0.1, keep_epochs=1), dataset(), tmp_path)
+        train(recipe(keep=(0.1, 1.0)), dataset(), tmp_path)
 
 
 # The record
@@ -528,7 +532,8 @@ def test_the_record_is_complete(tmp_path):
     assert {path.name for path in run.path.iterdir()} == FILES
 
     assert run.config["command"] == "vitlit train --seed 3"
-    assert {name: run.config[name] for name in asdict(settings)} == asdict(settings)
+    expected = json.loads(json.dumps(asdict(settings)))
+    assert {name: run.config[name] for name in expected} == expected
     assert run.config["vit"]["image_size"] == [8, 8]
     assert run.config["vit"]["dropout"] == 0.1
     assert {
@@ -540,6 +545,7 @@ def test_the_record_is_complete(tmp_path):
         "cores",
         "processes",
         "threads",
+        "instructions",
         "gpu",
     } == set(run.environment)
     assert {"torch", "torchvision", "numpy"} <= set(run.environment["versions"])
@@ -712,7 +718,7 @@ class NoDouble(TorchDispatchMode):
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_what_runs_on_the_device_needs_no_float64_which_apples_gpus_lack(precision):
     settings = recipe(
-        optimizer="muon", average=0.9, operations=2, erase=0.3, mix=0.5, keep=0.5, keep_epochs=1,
+        optimizer="muon", average=0.9, operations=2, erase=0.3, mix=0.5, keep=(0.5, 1.0),
         precision=precision, model={"dropout": 0.1, "stochastic_depth": 0.1},
     )  # fmt: skip
     data = dataset()

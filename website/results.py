@@ -19,7 +19,7 @@ from mkdocs.utils import get_relative_url
 from vitlit import figures, records, studies
 from vitlit.presets import VARIANTS
 from website import ROOT
-from website.throughput import Translate, hardware
+from website.throughput import Translate, hardware, processor
 
 WORDS_OF_A_TRIAL = ("what", "note", "tested_on")
 # The study that is shown among the runs, to be compared with them.
@@ -117,7 +117,7 @@ def shown_run(run: records.Run, _: Translate = str) -> dict[str, Any]:
         "data": data_title(summary, _),
         "command": run.config["command"],
         "hardware": hardware(environment, _),
-        "processor": environment["processor"],
+        "processor": processor(environment),
         "versions": environment["versions"],
         "commit": environment["commit"],
         "epochs": f"{round(summary['epochs'], 1):g}",

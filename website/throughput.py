@@ -32,7 +32,7 @@ def shown_benchmark(file: Path, _: Translate = str) -> dict[str, Any]:
             "anchor": f"bench-{file.stem}",
             "command": result["command"],
             "hardware": hardware(environment, _),
-            "processor": environment["processor"],
+            "processor": processor(environment),
             "commit": environment["commit"],
             "versions": {
                 "torch": environment["versions"]["torch"],
@@ -107,6 +107,11 @@ def hardware(environment: dict[str, Any], _: Translate = str) -> str:
     return environment["gpu"] or (
         _("1 CPU core") if count == 1 else _("{} CPU cores").format(count)
     )
+
+
+def processor(environment: dict[str, Any]) -> str:
+    """Its name, and the widest instructions it has: they decide how fast a name can be."""
+    return ", ".join(filter(None, (environment["processor"], environment.get("instructions"))))
 
 
 def rounded(value: float) -> str:

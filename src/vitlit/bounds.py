@@ -69,6 +69,8 @@ def parse(text: str, kind: type, name: str) -> Any:
         return text
     if base is str and not isinstance(value, str):
         return text
+    if isinstance(value, list):
+        return tuple(value)
     return float(value) if base is float and type(value) is int and abs(value) < 2**53 else value
 
 
@@ -93,8 +95,10 @@ def _fits(value: Any, annotation: Any) -> bool:
     if origin in (Union, UnionType):
         return any(_fits(value, part) for part in parts)
     if origin is tuple:
-        alike = isinstance(value, tuple | list) and len(value) == len(parts)
-        return alike and all(map(_fits, value, parts))
+        if not isinstance(value, tuple | list) or not value:
+            return False
+        parts = parts[:1] * len(value) if parts[-1] is Ellipsis else parts
+        return len(value) == len(parts) and all(map(_fits, value, parts))
     if bounds := _bounds(annotation):
         return _fits(value, _base(annotation)) and value in bounds
     if annotation in (int, float):
@@ -107,6 +111,8 @@ def _words(annotation: Any) -> str:
     origin, parts = get_origin(annotation), get_args(annotation)
     if origin in (Union, UnionType):
         return ", or ".join(map(_words, parts))
+    if origin is tuple and parts[-1] is Ellipsis:
+        return f"several in brackets, each {_words(parts[0])}"
     if origin is tuple:
         return f"{len(parts)} values such as [32, 32], each {_words(parts[0])}"
     if bounds := _bounds(annotation):

@@ -65,6 +65,12 @@ class Evaluation:
         K = self.probabilities.shape[1]
         return (self.labels * K + self.predictions).bincount(minlength=K * K).reshape(K, K)
 
+    @property
+    def answers(self) -> dict[str, np.ndarray]:
+        """Predicted and true classes, as a record keeps them."""
+        classes = {"predicted": self.predictions, "true": self.labels}
+        return {name: column.numpy().astype(np.uint16) for name, column in classes.items()}
+
 
 def evaluate(
     classifier: ImageClassifier, images: Images, labels: Labels, batch_size: int = 500

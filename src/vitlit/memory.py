@@ -47,8 +47,7 @@ def bytes_to_train(config: ViTConfig, recipe: Recipe, images: int) -> int:
     """
     copies = 3 + (recipe.optimizer == "adamw") + (recipe.average > 0)
     rows, columns = grid_of(config.image_size, config.patch_size)
-    kept = recipe.keep if recipe.keep_epochs >= recipe.epochs else 1.0
-    tokens = max(1, int(kept * rows * columns))
+    tokens = max(1, int(max(recipe.kept) * rows * columns))
     number = 2 if recipe.precision == "bf16" else 4
     activations = images * tokens * config.depth * (6 * config.width + 2 * config.mlp_width)
     return 4 * copies * parameters_of(config) + number * activations

@@ -29,15 +29,21 @@ def mimetic_(model: VisionTransformer) -> None:
     for block in model.encoder.blocks:
         attention = cast(SelfAttention, block.attention)
         width, d = attention.out.in_features, attention.out.in_features // attention.heads
-        q, k, v = attention.qkv.weight.chunk(3)
+        q, k, _ = attention.qkv.weight.chunk(3)
         for head in range(attention.heads):
             rows = slice(head * d, (head + 1) * d)
             left, right = biased_identity(width, 0.7, 0.7)
             q[rows], k[rows] = left[:, :d].T, right[:d]
-        left, right = biased_identity(width, 0.4, -0.4)
-        attention.out.weight.copy_(left)
-        v.copy_(right)
+        mimetic_values_(attention)
     positions = model.positions
     if positions.kind == "learned":
         table = sincos_positions(positions.grid, positions.table.shape[1])
         positions.table[positions.extra :] = 0.5 * table
+
+
+@torch.no_grad()
+def mimetic_values_(attention: SelfAttention) -> None:
+    """Fill the matrices of values and output, so that what all heads return is like −0.4 · I."""
+    left, right = biased_identity(attention.out.in_features, 0.4, -0.4)
+    attention.out.weight.copy_(left)
+    attention.qkv.weight.chunk(3)[2].copy_(right)

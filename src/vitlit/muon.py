@@ -7,6 +7,7 @@ CPU without instructions for it multiplies 15 times slower (measured on an AVX2 
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -32,22 +33,27 @@ def orthogonalize(matrices: Float[Tensor, "n R C"], steps: int = 5) -> Float[Ten
 class Muon(Optimizer):
     """Nesterov momentum, orthogonalized, with decoupled weight decay; for matrices only.
 
-    An R×C matrix moves at lr · √max(1, R/C). Raises ValueError on a parameter that is no matrix.
+    An R×C matrix moves at lr · √max(1, R/C). A group of parameters may say in how many `parts`
+    their rows are taken, each a matrix by itself: 3 for queries, keys and values in one. Raises
+    ValueError on a parameter that is no matrix, or whose rows cannot be shared so.
     """
 
     def __init__(
         self,
-        params: Iterable[Tensor],
+        params: Iterable[Tensor] | Iterable[dict[str, Any]],
         lr: float = 0.02,
         momentum: float = 0.95,
         weight_decay: float = 0.0,
     ) -> None:
-        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
-        for parameter in (p for group in self.param_groups for p in group["params"]):
-            if parameter.dim() != 2:
-                raise ValueError(
-                    f"Muon takes matrices, not shape {tuple(parameter.shape)}; give it to AdamW"
-                )
+        defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "parts": 1}
+        super().__init__(params, defaults)
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                shape, parts = tuple(parameter.shape), group["parts"]
+                if len(shape) != 2:
+                    raise ValueError(f"Muon takes matrices, not shape {shape}; give it to AdamW")
+                if shape[0] % parts:
+                    raise ValueError(f"parts is {parts}, which does not divide {shape[0]} rows")
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
@@ -58,10 +64,12 @@ class Muon(Optimizer):
             for parameter in group["params"]:
                 if parameter.grad is not None:
                     by_shape[parameter.shape].append(parameter)
-            for (R, C), parameters in by_shape.items():
-                updates = torch.stack([self._momentum(p, group["momentum"]) for p in parameters])
+            for (rows, C), parameters in by_shape.items():
+                R = rows // group["parts"]
+                averages = [self._momentum(p, group["momentum"]) for p in parameters]
+                updates = orthogonalize(torch.stack(averages).view(-1, R, C)).view(-1, rows, C)
                 rate = group["lr"] * max(1, R / C) ** 0.5
-                for parameter, update in zip(parameters, orthogonalize(updates), strict=True):
+                for parameter, update in zip(parameters, updates, strict=True):
                     parameter.mul_(1 - group["lr"] * group["weight_decay"])
                     parameter.sub_(update, alpha=rate)
         return loss

@@ -43,7 +43,12 @@ def machine(device: str) -> dict[str, Any]:
         gpu = torch.cuda.get_device_name(device)
     elif device == "mps":
         gpu = f"Apple {platform.machine()}"
-    return {"processes": count(), "threads": torch.get_num_threads(), "gpu": gpu}
+    return {
+        "processes": count(),
+        "threads": torch.get_num_threads(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "gpu": gpu,
+    }
 
 
 def count() -> int:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from vitlit import files
 from vitlit.terminal import plain
@@ -63,6 +63,15 @@ class Run:
         """The safetensors file, where the record has one."""
         file = self.path / WEIGHTS
         return file if file.exists() else None
+
+    @property
+    def right(self) -> Bool[np.ndarray, " n"] | None:
+        """Whether each image that was tested was named correctly, where that was kept."""
+        file = self.path / "predictions.npz"
+        if not file.exists():
+            return None
+        with np.load(file) as answers:
+            return answers["predicted"] == answers["true"]
 
 
 def read(path: str | Path) -> Run:
@@ -229,12 +238,14 @@ def write(
     rows: list[dict[str, Any]],
     positions: Float[np.ndarray, "E T D"] | None = None,
     mistakes: dict[str, np.ndarray] | None = None,
+    predictions: dict[str, np.ndarray] | None = None,
 ) -> None:
     """Write a run's record. The summary comes last: with it the record is whole.
 
     `positions` is the position table before training and after each epoch (of a long run: after
     some, evenly spread and the last among them), stored in half precision; `mistakes` holds arrays
-    about the most confident mistakes, a row an image. Raises ValueError, and writes nothing, if a
+    about the most confident mistakes, a row an image; `predictions` the `predicted` and
+    the `true` classes of all images that were tested. Raises ValueError, and writes nothing, if a
     number is not finite: a record says what a run reached.
     """
     for row in rows:
@@ -246,7 +257,8 @@ def write(
     writer.writerows(rows)
     contents = {"metrics.csv": table.getvalue().encode()}
     tables = None if positions is None else {"positions": positions.astype(np.float16)}
-    for name, arrays in {"positions": tables, "mistakes": mistakes}.items():
+    arrays_of = {"positions": tables, "mistakes": mistakes, "predictions": predictions}
+    for name, arrays in arrays_of.items():
         if arrays:
             content_ = BytesIO()
             np.savez_compressed(content_, **arrays)

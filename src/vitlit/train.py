@@ -36,9 +36,11 @@ from vitlit.patches import grid_of
 from vitlit.presets import Recipe
 from vitlit.pretrained import assumptions
 from vitlit.start import started
+from vitlit.structured import structured_
 from vitlit.terminal import plain
 from vitlit.vit import VisionTransformer
 
+WHITENED = 5_000  # images whose patches a structured start whitens
 CHECKED = 10  # steps after which the losses are looked at: a GPU has to be waited for
 
 
@@ -102,9 +104,8 @@ def train(
                 # Dropout is the same after a resume, and another in each process.
                 torch.manual_seed(1000 * recipe.seed + epoch + 10**6 * processes.rank())
                 batches = batches_of(sets.images, labels, recipe, data.flip, epoch)
-                keep = recipe.keep if epoch < recipe.keep_epochs else 1.0
                 with explained(run, recipe):
-                    with fewer_patches(classifier.model, keep):
+                    with fewer_patches(classifier.model, recipe.kept[epoch]):
                         loss = train_epoch(learner, batches, bar)
                     seconds = time.perf_counter() - start
                     result = evaluate(tested, sets.tests, sets.test_labels)
@@ -148,6 +149,7 @@ def train(
                 rows=run.rows,
                 positions=np.stack([table.numpy() for table in run.positions]),
                 mistakes=worst_mistakes(tests, result),
+                predictions=result.answers,
             )  # fmt: skip
             run.remove()
         processes.wait()
@@ -171,23 +173,26 @@ def classifier_for(
     config = ViTConfig(**{"patch_size": data.patch_size, **sizes, **recipe.model})
     refuse_unfit(config, recipe, count, device)
     model = VisionTransformer(config)
+    classifier = Classifier(model, data.classes, *statistics(images), data.title)
     if recipe.initialization == "mimetic":
         mimetic_(model)
+    if recipe.initialization == "structured":
+        structured_(model, classifier.inputs(images[:WHITENED]))
     if recipe.norm == "post":
         post_norm_(model)
     if recipe.patches == "shuffled":
         shuffle_patches_(model)
-    return Classifier(model, data.classes, *statistics(images), data.title)
+    return classifier
 
 
 def refuse_unfit(config: ViTConfig, recipe: Recipe, count: int, device: str) -> None:
     """Raises ValueError if a model is too large for the device, or `keep` leaves it no patch."""
     refuse_too_large(config, recipe, batch_of(recipe, count) // processes.count(), device)
     rows, columns = grid_of(config.image_size, config.patch_size)
-    if recipe.keep_epochs and not round(recipe.keep * rows * columns):
+    if not round(min(recipe.kept) * rows * columns):
         raise ValueError(
-            f"keep is {recipe.keep}, which leaves none of {rows}×{columns} patches; set it to at "
-            f"least {1 / (rows * columns):.2g}"
+            f"keep is {min(recipe.kept)}, which leaves none of {rows}×{columns} patches; set it to "
+            f"at least {1 / (rows * columns):.2g}"
         )
 
 
@@ -195,15 +200,16 @@ def optimizers_for(model: nn.Module, recipe: Recipe) -> list[Optimizer]:
     """AdamW, with weight decay on matrices only; Muon for the blocks' matrices where asked for.
 
     Loshchilov and Hutter 2019; Jordan et al. 2024. The position table counts as no matrix: its
-    rows are looked up, nothing is multiplied by it.
+    rows are looked up, nothing is multiplied by it. Queries, keys and values are three matrices to
+    Muon, as its authors advise.
     """
-    blocks: list[Tensor] = []
+    blocks: dict[int, list[Tensor]] = {1: [], 3: []}  # by the matrices that each holds
     matrices: list[Tensor] = []
     vectors: list[Tensor] = []
     for name, parameter in model.named_parameters():
         is_matrix = parameter.dim() == 2 and name != "positions.table"
         if is_matrix and "blocks" in name and recipe.optimizer == "muon":
-            blocks.append(parameter)
+            blocks[3 if name.endswith("qkv.weight") else 1].append(parameter)
         elif parameter.requires_grad:
             (matrices if is_matrix else vectors).append(parameter)
     decay = recipe.weight_decay
@@ -212,8 +218,9 @@ def optimizers_for(model: nn.Module, recipe: Recipe) -> list[Optimizer]:
         {"params": vectors, "weight_decay": 0.0},
     ]
     chosen: list[Optimizer] = [torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)]
-    if blocks:
-        chosen.append(Muon(blocks, recipe.muon_learning_rate, weight_decay=decay))
+    if blocks[1]:
+        apart = [{"params": params, "parts": parts} for parts, params in blocks.items()]
+        chosen.append(Muon(apart, recipe.muon_learning_rate, weight_decay=decay))
     return chosen
 
 

@@ -31,7 +31,7 @@ from helpers.tiny import dataset, recipe
 from vitlit.train import train
 settings = recipe(
     epochs=12, optimizer="muon", average=0.9, operations=2, erase=0.3, mix=0.5, plain_epochs=3,
-    keep=0.5, keep_epochs=4, model={{"dropout": 0.2, "stochastic_depth": 0.2, "patch_size": 2}},
+    keep=(0.5, 0.5, 1.0), model={{"dropout": 0.2, "stochastic_depth": 0.2, "patch_size": 2}},
 )
 print("ready", flush=True)
 train(settings, dataset(240), sys.argv[1], progress=False)

@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 WORDS = [sys.executable, "-m", "notebooks", "06_cifar10", "--preset", "quick", "--record"]
 KEPT = {
     "06_cifar10.ipynb", "config.json", "data.json", "environment.json", "metrics.csv",
-    "mistakes.npz", "model.safetensors", "positions.npz", "summary.json",
+    "mistakes.npz", "model.safetensors", "positions.npz", "predictions.npz", "summary.json",
 }  # fmt: skip
 
 
