@@ -7,6 +7,8 @@ from pathlib import Path
 import yaml
 from packaging.version import Version
 
+from website.downloads import papers_of
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -28,3 +30,5 @@ def test_every_entry_of_the_bibliography_is_cited_and_every_citation_has_an_entr
     links = re.compile(r"bibliography\.md#([\w-]+)")
     cited = {key for file in texts for key in links.findall(file.read_text(encoding="utf-8"))}
     assert cited == set(re.findall(r"\{ #(\w+) \}", bibliography))
+    # Chapters that are downloaded alone link straight to a paper.
+    assert cited == papers_of(ROOT / "docs/bibliography.md").keys()
