@@ -147,7 +147,7 @@ for layout in LAYOUTS:
     print(f"{layout_of(theirs):<12}{len(theirs):>4} tensors{count:>8,} numbers")
 
 # %% [markdown]
-# One trap is in none of these tables. A library may change its names, but the files that are out keep the old ones. torchvision has rebuilt its MLP since it published its weights: what the files call `mlp.linear_1` and `mlp.linear_2`, its models call `mlp.0` and `mlp.3`. Hugging Face's transformers has gone further. Since version 5 its models have new names for nearly everything in a block, and its files still have the old ones. Both libraries rename in passing when they load.
+# One trap is in none of these tables. A library may change its names, but the files that are out keep the old ones. torchvision has rebuilt its MLP since it published its weights: what the files call `mlp.linear_1` and `mlp.linear_2`, its models call `mlp.0` and `mlp.3`. Hugging Face's transformers has gone further. In version 5 its models have new names for nearly everything in a block, and its files still have the old ones. Both libraries rename in passing when they load.
 #
 # So we need one more table, from the name that is not in ours to the one that is:
 
