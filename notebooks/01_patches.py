@@ -32,7 +32,7 @@ figures.pipeline("patches")
 # %% [markdown]
 # ## One picture, many squares {#squares}
 #
-# Meet Chelsea. She is 96 pixels high and wide here, in three colors, so the picture is a tensor of shape $C \times H \times W = 3 \times 96 \times 96$. Its bytes, 0 to 255, become numbers between 0 and 1.
+# Meet [Chelsea](../docs/bibliography.md#chelsea). She is 96 pixels high and wide here, in three colors, so the picture is a tensor of shape $C \times H \times W = 3 \times 96 \times 96$. Its bytes, 0 to 255, become numbers between 0 and 1.
 #
 # We put a batch axis in front, because a network always reads a batch. Ours holds one picture: $B = 1$.
 

@@ -510,6 +510,6 @@ check_from_jax(from_jax)
 #
 # Section 3.1 of [Dosovitskiy et al. (2020)](../docs/bibliography.md#dosovitskiy2020) flattens the patches and maps them to $D$ dimensions, for it keeps one width through all layers. In equation 1 the map is $\mathbf{E} \in \mathbb{R}^{(P^2 \cdot C) \times D}$, our $E$ transposed, and without a bias. The authors' code uses a convolution, and it has a bias. At the end of the same section stands a hybrid: the patches may come from the feature map of a convolutional network instead.
 #
-# Section 4.5 and figure 7 (left) look at the trained filters of ViT-L/32, by their principal components. After figure 2.8 it is clear why not row by row.
+# Section 4.5 and figure 7 (left) look at the trained filters of ViT-L/32, by their principal components. Figure 2.8 showed one reason not to go row by row: a row can be a mixture.
 #
 # So far a token says what is in its patch, but not where the patch was. [Chapter 3](03_positions.ipynb) tells it.

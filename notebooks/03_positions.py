@@ -149,7 +149,7 @@ z0.shape
 # The class token has a row too, row 0. That is a luxury: only the sum $x_\text{class} + E_{\text{pos},0}$ ever enters the encoder, so one of the two would do. The paper has both, and so do we.
 
 # %% [markdown]
-# A mistake that has been shipped: a table with a *single* row. The shape is wrong, yet broadcasting accepts it, and every token gets the same position. It runs, it trains, and it is worth as much as no positions at all.
+# A mistake that is easily made: a table with a *single* row. The shape is wrong, yet broadcasting accepts it, and every token gets the same position. It runs, it trains, and it is worth as much as no positions at all. [labml's annotated ViT](../docs/bibliography.md#labml) had it until the summer of 2022: `[x.shape[0]]`, one row of its table, stood there for `[:x.shape[0]]`, until a reader [noticed](https://github.com/labmlai/annotated_deep_learning_paper_implementations/issues/133).
 
 # %%
 from copy import deepcopy
@@ -391,7 +391,7 @@ print(tuple(learned.shape), tuple(grown.shape), torch.equal(learned[0], grown[0]
 # $$\underbrace{j\,\frac{n - 1}{m - 1}}_{\text{corners aligned}} \qquad\qquad \underbrace{\left(j + \tfrac12\right)\frac{n}{m} - \tfrac12}_{\text{image edges aligned}}$$
 
 # %% [markdown]
-# The first puts the first new place on the first old one, and the last on the last. The second asks where the middle of the patch truly is in the image. When a grid grows, the middle of its first patch then lies *outside* that of the first old one, and the border's value is repeated there.
+# The first puts the first new place on the first old one, and the last on the last. The second asks where the middle of the patch truly is in the image. When a grid grows, the middle of its first patch then lies *outside* that of the first old one. What the filter finds beyond the border is one more thing to decide. One can repeat the border's value there, or leave out what does not exist.
 
 # %%
 n, m = 8, 12
@@ -452,8 +452,42 @@ figures.heatmaps(maps, pairs, inches=1.7, bar=True)
 # %% [markdown]
 # Noise suffers more than a learned table: a smooth image can be resized in many ways with nearly one result. In noise, the worst entry is off by about a whole standard deviation; in the learned table, by somewhat more than half. A typical entry is off by a tenth there.
 #
-# That is small, but it isn't rounding. Who loads somebody's weights and looks at larger images should resize as that somebody did. (The last row of the table of differences is a surprise: nothing shrinks, so antialiasing has nothing to do. But PyTorch's antialiased filter is another cubic.)
+# That is small, but it isn't rounding. Who loads somebody's weights and looks at larger images should resize as that somebody did.
 #
+# The last row of the table of differences is a surprise: nothing shrinks, so antialiasing has nothing to do. But in PyTorch the antialiased path is other code, and it differs in two ways. Its cubic has another constant $a$. And beyond the border it repeats nothing: it leaves out the places that do not exist, and divides by the sum of the weights that are left.
+#
+# Here are both paths by hand, as matrices $R$ with a row for each new place ($a$ is $-0.75$ in ours and $-0.5$ in timm's). Printed is how far they are from PyTorch's. “Between” is made up: the constant of timm's path with the border of ours. So the last two lines part the difference in two, first the constant's share, then the border's, as root mean squares in the same unit as above.
+
+
+# %%
+def cubic(x, a):
+    x = x.abs()
+    near = (a + 2) * x**3 - (a + 3) * x**2 + 1
+    far = a * (x**3 - 5 * x**2 + 8 * x - 4)
+    return torch.where(x < 1, near, torch.where(x < 2, far, 0.0))
+
+
+around = torch.arange(-2, n + 2)  # the old places, and two beyond each border
+distances = (torch.arange(m).double()[:, None] + 0.5) * n / m - 0.5 - around
+repeated, between = (
+    torch.zeros(m, n).double().index_add(1, around.clamp(0, n - 1), cubic(distances, a))
+    for a in (-0.75, -0.5)
+)
+existing = cubic(distances, -0.5)[:, 2:-2]
+left_out = existing / existing.sum(dim=1, keepdim=True)
+
+exact = learned.double()
+image = exact[1:].T.reshape(-1, n, n)
+paths = {"vitlit": repeated, "between": between, "timm": left_out}
+by_hand = {name: (R @ image @ R.T).flatten(1).T for name, R in paths.items()}
+for name in ("vitlit", "timm"):
+    theirs = resize(exact, (n, n), (m, m), **conventions[name])[1:]
+    print(f"{name:<16}max |Δ| {(by_hand[name] - theirs).abs().max().item():.1e}")
+for a, b in (("vitlit", "between"), ("between", "timm")):
+    change = (by_hand[a] - by_hand[b]).square().mean().sqrt() / exact[1:].std()
+    print(f"{a + ' ' + b:<16}{change.item():.3f}")
+
+# %% [markdown]
 # A sine–cosine table needs none of this. Ask the formula for the new grid.
 
 # %% [markdown]

@@ -206,9 +206,9 @@ figures.lookup(cat, 64, maps, names, inches=1.45)
 #
 # Splitting is a reshape, like cutting an image in chapter 1: the axis of $D$ numbers becomes two, $h$ and $d$, and the heads move to the front, to be a batch. Merging walks back.
 #
-# A last map, `out`, mixes what the heads bring. Without it, no head would ever meet another.
+# A last map, `out`, mixes what the heads bring. Without it, each head would add to $d$ coordinates of its own, and it would be left to the MLP and to the next layer to bring the heads together.
 #
-# Several heads cost no more than one: each of the $h$ score matrices takes $T^2 d$ multiplications, and $h \cdot T^2 d = T^2 D$.
+# Several heads take no more multiplications than one: each of the $h$ score matrices takes $T^2 d$ of them, and $h \cdot T^2 d = T^2 D$. What grows is the number of weights, $h\,T^2$, and with it the work of softmax.
 
 
 # %%
@@ -689,7 +689,7 @@ figures.lookup(cat, 52, chosen, names, top=0.05, inches=1.45)
 #
 # Below, beside each, is what PyTorch counts when it runs. (It counts a multiplication and an addition as two operations, so we halve.) Neither counts norms, softmax and GELU, which take a few operations for each number and not thousands.
 #
-# The size is ViT-Base at 224 pixels. The last lines are the share of $q\,k^\top$ and $A\,v$, the part that grows with $T^2$, and the count of an attention with 1, 3 and 12 heads. Heads are free.
+# The size is ViT-Base at 224 pixels. The last lines are the share of $q\,k^\top$ and $A\,v$, the part that grows with $T^2$, and the count of an attention with 1, 3 and 12 heads. Counted like this, heads are free. Softmax, which is not counted, has $h$ times as much to do.
 
 # %%
 from torch.utils.flop_counter import FlopCounterMode
@@ -839,11 +839,13 @@ def check_skip(skip):
     assert torch.allclose(ratio[kept], torch.tensor(1 / 0.8))
     assert abs(kept.float().mean() - 0.8) < 0.03
     assert torch.equal(skip(branch, 0.0), branch)
+    elsewhere = torch.empty(4, 3, 5, device="meta")  # as on a GPU: the dice must be there too
+    assert skip(elsewhere, 0.2).device == elsewhere.device
 
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
 def skip(branch, chance):
-    stays = torch.rand(len(branch), 1, 1) >= chance
+    stays = torch.rand(len(branch), 1, 1, device=branch.device) >= chance
     return branch * stays / (1 - chance)
 
 
@@ -854,6 +856,6 @@ check_skip(skip)
 #
 # Section 3.1 of [Dosovitskiy et al. (2020)](../docs/bibliography.md#dosovitskiy2020) describes the encoder in a few lines. Equations 2 and 3 are the block, and equation 4 has the last norm. Appendix A spells out attention: equation 5 makes queries, keys and values, 6 divides the scores by $\sqrt{D_h}$ (our $d$) before the softmax, 7 mixes the values, 8 joins the heads. Table 1 lists widths, heads and MLP sizes: $D_h = 64$ but in ViT-Huge, and the MLP is $4D$ wide throughout. Appendix B.1 says where dropout goes.
 #
-# Little of it is ViT's own, and that was the point: take a standard Transformer and change as little as possible. Attention with heads and the $\sqrt{d}$ is [Vaswani et al. (2017)](../docs/bibliography.md#vaswani2017), the sum [He et al. (2016)](../docs/bibliography.md#he2016), the norm [Ba et al. (2016)](../docs/bibliography.md#ba2016), GELU [Hendrycks and Gimpel (2016)](../docs/bibliography.md#hendrycks2016), stochastic depth, which the paper does not use, [Huang et al. (2016)](../docs/bibliography.md#huang2016). That attention without residuals makes tokens alike is proved in [Dong et al. (2021)](../docs/bibliography.md#dong2021).
+# Little of it is ViT's own, and that was the point: take a standard Transformer and change as little as possible. Attention with heads and the $\sqrt{d}$ is [Vaswani et al. (2017)](../docs/bibliography.md#vaswani2017), the sum [He et al. (2016)](../docs/bibliography.md#he2016), the norm [Ba et al. (2016)](../docs/bibliography.md#ba2016), GELU [Hendrycks and Gimpel (2016)](../docs/bibliography.md#hendrycks2016), stochastic depth, which the paper does not use, [Huang et al. (2016)](../docs/bibliography.md#huang2016). They skip a block for a whole mini-batch, leave the others as they are, and rescale in the test. To throw the dice for each image and to rescale in training is what timm calls `DropPath`. That attention without residuals makes tokens alike is proved in [Dong et al. (2021)](../docs/bibliography.md#dong2021).
 #
 # The tokens have talked. [Chapter 5](05_head.ipynb) asks them what they saw.

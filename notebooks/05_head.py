@@ -154,14 +154,14 @@ linear_head(y, torch.randn(K, D) / D**0.5, torch.zeros(K)).shape
 #
 # $$p_k = \frac{e^{s_k}}{\sum_j e^{s_j}}, \qquad \ell = -\ln p_c$$
 #
-# It is one line. `torch` has it too, taking logits.
+# It is one line, and `torch` has it too, taking logits. Ours takes $\ln p$ from `log_softmax`, and not the logarithm of softmax. Why, the next cell shows.
 
 # %%
 from torch.nn import functional as F
 
 
 def cross_entropy(logits, labels):
-    return -logits.softmax(dim=-1)[range(len(labels)), labels].log().mean()
+    return -logits.log_softmax(dim=-1)[range(len(labels)), labels].mean()
 
 
 logits = torch.tensor([[2.0, 1.0, -1.0]])
@@ -170,6 +170,27 @@ for c in range(3):
     label = torch.tensor([c])
     mine, theirs = cross_entropy(logits, label), F.cross_entropy(logits, label)
     print(f"c {c}   ℓ {mine:.4f} {theirs:.4f}")
+
+# %% [markdown]
+# Now a model that is sure and wrong: its logits are 0 and 120, and the first class is the true one. The loss should be 120. But float32 has no number as small as $e^{-120}$, so softmax returns $p_c = 0$. The logarithm makes the loss infinite, and the gradient is no number at all (nan). One step along it makes every weight nan.
+#
+# The way around is not to compute $p_c$:
+#
+# $$\ln p_c = s_c - \ln \sum_j e^{s_j}$$
+#
+# `log_softmax` does this, and subtracts the largest score first, as our softmax of chapter 4 did. Printed are the loss and its gradient by the two logits.
+
+
+# %%
+def naive(logits, labels):
+    return -logits.softmax(dim=-1)[range(len(labels)), labels].log().mean()
+
+
+for name, f in (("softmax", naive), ("log_softmax", cross_entropy), ("torch", F.cross_entropy)):
+    sure = torch.tensor([[0.0, 120.0]], requires_grad=True)
+    value = f(sure, torch.tensor([0]))
+    (gradient,) = torch.autograd.grad(value, sure)
+    print(f"{name:<12}ℓ {value.item():>4.0f}   ∂ℓ/∂s {gradient[0].tolist()}")
 
 # %% [markdown]
 # The **MLP head** thinks once more before it answers: one hidden layer, then the linear one.
@@ -191,7 +212,7 @@ for activation in (torch.tanh, torch.relu):
     print(f"{activation.__name__}   min {low:5.2f}   max {high:4.2f}   0: {zero:.0%}")
 
 # %% [markdown]
-# For $\phi$ the paper's code and torchvision take $\tanh$, labml's annotated ViT takes ReLU. The two are not interchangeable: weights trained under one are wrong under the other.
+# For $\phi$ the paper's code and torchvision take $\tanh$, [labml's annotated ViT](../docs/bibliography.md#labml) takes ReLU. The two are not interchangeable: weights trained under one are wrong under the other.
 #
 # Without any bend, two linear layers would be one, since the product of two matrices is a matrix.
 
@@ -211,7 +232,7 @@ figures.lines(curves, x="$x$", y=r"$\phi(x)$", width=3.2, height=2.0)
 #
 # $$\ell = -\ln\tfrac{1}{K} = \ln K$$
 #
-# No class is preferred by accident, and a first loss other than $\ln K$ means a bug. Here is the difference, in float64. It is rounding.
+# No class is preferred by accident, and a first loss other than $\ln K$ means a bug. Here is the difference, in float64. It is rounding at most.
 
 # %%
 import math
@@ -510,7 +531,7 @@ for name, weight in model.state_dict().items():
 # | last norm | $2D$ |
 # | head | $DK + K$ |
 #
-# Count ViT-B/16 for pictures of 224 pixels and 1,000 classes by formula, then by looking. On the `meta` device a model has shapes but no numbers, so building it costs nothing.
+# Count ViT-B/16 for pictures of 224 pixels and 1,000 classes by formula, then by looking. On the `meta` device a model has shapes but no numbers, so building it takes no memory.
 
 # %%
 with torch.device("meta"):

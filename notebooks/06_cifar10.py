@@ -33,9 +33,9 @@ figures.pipeline("all")
 # %% [markdown]
 # ## The data {#data}
 #
-# CIFAR-10 holds 60,000 color pictures of $32 \times 32$ pixels in ten classes, 5,000 a class for training and 1,000 for testing.
+# CIFAR-10 ([Krizhevsky 2009](../docs/bibliography.md#krizhevsky2009)) holds 60,000 color pictures of $32 \times 32$ pixels in ten classes, 5,000 a class for training and 1,000 for testing.
 #
-# `data.load` finds them where the environment variable `VITLIT_DATA` points: an image folder or an archive of one. Without it, the official archive is downloaded once (163 MB) and checked. Nothing stands in for the real pictures unless you ask for it by name, and the first line of the output says what was loaded. The book's own runs used a copy in JPEG files.
+# `data.load` finds them where the environment variable `VITLIT_DATA` points: an image folder or an archive of one. Without it, the official archive is downloaded once (163 MiB) and checked. Nothing stands in for the real pictures unless you ask for it by name, and the first line of the output says what was loaded. The book's own runs used a copy in JPEG files.
 
 # %%
 import torch
@@ -176,7 +176,7 @@ figures.images(crop_and_flip(one, shifts, flips, pad), columns=8, inches=0.9)
 # **Figure 6.4.** One picture, eight ways. Where the crop reaches over the edge, the picture is continued like in a mirror.
 
 # %% [markdown]
-# Moving and mirroring is enough for a run of minutes. A run of hours sees every picture hundreds of times, and begins to know them by heart. Then more has to change. `distort` turns and shears the pictures of a batch, changes their brightness, leaves them fewer shades, and does more, each picture in its own way. What a picture does not get has strength zero, and strength zero changes nothing. So all operations can run on all pictures at once.
+# Moving and mirroring is enough for a run of minutes. But the longer a run, the more often it sees every picture, and the more it can learn by heart: `cpu-long` sees each 24 times, the presets for a GPU far more often. These change more. `distort` turns and shears the pictures of a batch, changes their brightness, leaves them fewer shades, and does more, each picture in its own way. What a picture does not get has strength zero, and strength zero changes nothing. So all operations can run on all pictures at once.
 
 # %% tags=["reveal"]
 reveal(distort)
@@ -205,12 +205,12 @@ figures.images(
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Two rows of eight pictures. Above they are as they came; below some have other colors, a box of plain color, a faint second picture or a pasted piece. -->
-# **Figure 6.5.** Above, eight pictures; below, what a long run makes of them. The presets for a GPU train on pictures like these.
+# **Figure 6.5.** Above, eight pictures; below, what the presets for a GPU make of them.
 
 # %% [markdown]
 # ## The recipe {#recipe}
 #
-# Five ingredients make up the recipe of the longer runs. First, the **learning rate**. The first steps are small (**warm-up**), because the gradients of a fresh Transformer say little. Then the rate falls along half a cosine, so that the end is a settling down.
+# Five ingredients make up the recipe of the longer runs. First, the **learning rate**. The first steps are small (**warm-up**). [Liu et al. (2019)](../docs/bibliography.md#liu2019) give a reason for it with optimizers like AdamW: they divide by a running mean of squared gradients, and at first this mean rests on few of them, so it varies much. Another reason, large gradients near the output, is post-norm's. With pre-norm [Xiong et al. (2020)](../docs/bibliography.md#xiong2020) train without warm-up. Then the rate falls along half a cosine, so that the end is a settling down.
 
 # %% tags=["reveal"]
 reveal(rate_at)
@@ -228,7 +228,7 @@ figures.lines({"AdamW": (steps, curve)}, "step", "learning rate", height=2.2)
 # **Figure 6.6.** The learning rate over a run of 1,000 steps.
 
 # %% [markdown]
-# Second, **two optimizers**. AdamW moves every weight on its own scale. It takes the vectors, the embedding and the head. Weight decay pulls matrices towards zero; biases and norm gains are left alone, as is usual: they are few, and a gain pulled to zero would silence its layer.
+# Second, **two optimizers**. AdamW moves every weight on its own scale. It takes the vectors, the embedding and the head. Weight decay pulls matrices towards zero; biases and norm gains are left alone, as is usual: they are few, and a gain pulled to zero would silence its layer. Each step shrinks a matrix by the learning rate times the decay, so a short run feels little of it. The preset `ablation` takes 782 steps, at half the full rate on average: in all, the pull of 0.05 is 4 % of a matrix with AdamW's rate of 0.002, and 13 % with Muon's of 0.007.
 #
 # **Muon** takes the matrices inside the blocks. It treats a matrix as what it is: a map from one space to another.
 
@@ -236,7 +236,7 @@ figures.lines({"AdamW": (steps, curve)}, "step", "learning rate", height=2.2)
 reveal(optimizers_for)
 
 # %% [markdown]
-# A gradient matrix is lopsided: a few directions are strong, most are weak. Muon keeps the directions and makes them about equally strong. Five rounds of a polynomial in the matrix do it, without ever computing a singular value.
+# A gradient matrix is lopsided: a few directions are strong, most are weak. Muon keeps the directions and makes most of them about equally strong. Five rounds of a polynomial in the matrix do it, without ever computing a singular value. What it is applied to is not the last gradient alone but **momentum**, which gave Muon the first half of its name: a running mean of the gradients, with a little more of the newest (Nesterov's variant).
 
 # %% tags=["reveal"]
 reveal(orthogonalize)
@@ -256,11 +256,11 @@ ranks = range(1, len(gradient[0]) + 1)
 figures.lines({n: (ranks, v) for n, v in values.items()}, "rank", "singular value", logy=True)
 
 # %% [markdown] tags=["caption"]
-# <!-- alt: Two curves of singular values by rank on a logarithmic axis. The gradient's falls by orders of magnitude; the orthogonalized one stays near 1 and drops only at the end. -->
-# **Figure 6.7.** Singular values of one gradient, as it is and after Muon. The weak directions get their say.
+# <!-- alt: Two curves of singular values by rank on a logarithmic axis. The gradient's falls by orders of magnitude; the orthogonalized one stays between 1.2 and 0.7 up to rank 50, and falls to less than 0.1 over the last fourteen. -->
+# **Figure 6.7.** Singular values of one gradient, as it is and after orthogonalization. Of 64, 50 end between 0.7 and 1.2. The weakest are raised too, but by no more than a factor of about 485 (that is $3.4445^5$, the polynomial's slope at 0 in five rounds), so they stay below.
 
 # %% [markdown]
-# Third, a better **start**. The paper's code begins with random matrices. In trained Transformers two products of matrices are not random at all: what a head compares, $W_q^\top W_k$, resembles the identity, and what the heads return together, $W_{out} W_v$, minus the identity. (The matrices are those that PyTorch stores, chapter 4's transposed.) [Trockman and Kolter (2023)](../docs/bibliography.md#trockman2023) begin there.
+# Third, a better **start**. The paper's code begins with random matrices. In trained ViTs two products of matrices are not random at all: what a head compares, $W_q^\top W_k$, resembles the identity, and what the heads return together, $W_{out} W_v$, minus the identity. (The matrices are those that PyTorch stores, chapter 4's transposed.) [Trockman and Kolter (2023)](../docs/bibliography.md#trockman2023) begin there. In language models they report other signs.
 
 # %% tags=["reveal"]
 reveal(mimetic_)
@@ -306,7 +306,7 @@ figures.images([one[0], *halves.byte()], columns=5, inches=0.9)
 # **Figure 6.9.** A picture, and four of the halves that an epoch might show of it.
 
 # %% [markdown]
-# Fifth, small things. *Label smoothing* asks for a little less than certainty: a tenth of the probability is spread evenly over all classes. *Clipping* shortens a gradient that is longer than 1. In long runs an *average* of the weights follows them, and in the end it counts instead of the last ones, which still tremble. All of it fits into one loop. It looks at the losses every ten steps: a run whose loss is no number any more is stopped, and says what to lower.
+# Fifth, small things. *Label smoothing* asks for a little less than certainty: a tenth of the probability is spread evenly over all classes. *Clipping* shortens a gradient that is longer than 1. In long runs an *average* of the weights follows them: after each step it moves towards them by a small part of the way, so the older a step, the less it counts, exponentially. In the end the average counts instead of the last weights, which still tremble. (Where there is one, the loss in figure 6.10 is that of the weights in training, and the accuracy that of their average.) All of it fits into one loop. It looks at the losses every ten steps: a run whose loss is no number any more is stopped, and says what to lower.
 
 # %% tags=["reveal", "wide"]
 reveal(train_epoch)
@@ -614,6 +614,6 @@ check_crop_and_turn(crop_and_turn)
 # %% [markdown]
 # ## In the paper {#paper}
 #
-# Section 4.1 of [Dosovitskiy et al. (2020)](../docs/bibliography.md#dosovitskiy2020) gives the training set-up and appendix B.1 its numbers. The paper reports CIFAR-10 only after pre-training on large data (table 2). Its section 4.3 shows how much of that data a ViT needs before it overtakes a convolutional network. [Steiner et al. (2021)](../docs/bibliography.md#steiner2021) measure what data, augmentation and regularization are worth to a ViT. AdamW is [Loshchilov and Hutter's](../docs/bibliography.md#loshchilov2017), Muon is [Jordan's](../docs/bibliography.md#jordan2024), label smoothing [Szegedy et al.'s](../docs/bibliography.md#szegedy2015). The stronger changes to pictures are RandAugment ([Cubuk et al. 2020](../docs/bibliography.md#cubuk2020)), random erasing ([Zhong et al. 2020](../docs/bibliography.md#zhong2020)), MixUp ([Zhang et al. 2018](../docs/bibliography.md#zhang2018)) and CutMix ([Yun et al. 2019](../docs/bibliography.md#yun2019)).
+# Section 4.1 of [Dosovitskiy et al. (2020)](../docs/bibliography.md#dosovitskiy2020) gives the training set-up and appendix B.1 its numbers. The paper reports CIFAR-10 only after pre-training on large data (table 2). Its section 4.3 shows how much of that data a ViT needs before it overtakes a convolutional network. [Steiner et al. (2021)](../docs/bibliography.md#steiner2021) measure what data, augmentation and regularization are worth to a ViT. AdamW is [Loshchilov and Hutter's](../docs/bibliography.md#loshchilov2017), Muon is [Jordan's](../docs/bibliography.md#jordan2024), label smoothing [Szegedy et al.'s](../docs/bibliography.md#szegedy2015). To average the weights is an idea of [Polyak and Juditsky (1992)](../docs/bibliography.md#polyak1992), whose average counts all steps alike; ours, as the paper's (section 4.1), forgets exponentially. The stronger changes to pictures are a variant of RandAugment ([Cubuk et al. 2020](../docs/bibliography.md#cubuk2020); there all operations have one strength, and they follow each other in the order in which they were drawn), random erasing ([Zhong et al. 2020](../docs/bibliography.md#zhong2020)), MixUp ([Zhang et al. 2018](../docs/bibliography.md#zhang2018)) and CutMix ([Yun et al. 2019](../docs/bibliography.md#yun2019)).
 #
 # Next, [chapter 7](07_finetune.ipynb) takes a trained model to larger pictures.

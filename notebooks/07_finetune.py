@@ -342,7 +342,7 @@ figures.accuracy_over_time(list(runs.values()))
 #
 # And interpolation? Fresh positions are behind after the first epoch. After the second the two are level, within $\sigma$. An interpolated table saves the time in which positions are learned again. Here that is not much.
 #
-# The paper fine-tunes at higher resolution after a pre-training that took thousands of TPU core-days. There another pass at the old resolution has little left to give. Whether the verdict turns for a model that is done learning at 32 pixels, this chapter has not measured. The presets are there to try: `vitlit train --preset finetune-48 --set start=cpu-long-seed0`.
+# The paper fine-tunes at higher resolution after a pre-training that took 230, 680 or 2,500 TPUv3 core-days (table 2 of [Dosovitskiy et al.](../docs/bibliography.md#dosovitskiy2020)). There another pass at the old resolution has little left to give. Whether the verdict turns for a model that is done learning at 32 pixels, this chapter has not measured. The presets are there to try: `vitlit train --preset finetune-48 --set start=cpu-long-seed0`.
 
 # %% [markdown]
 # ## What became of the positions {#after}

@@ -193,7 +193,9 @@ figures.lines(series, "layer", "distance / px", joined=False, height=2.6)
 # **Figure 8.6.** Mean attention distance of every head. "Uniform" is a head that looks everywhere alike, "3 × 3" one that looks at its patch and the eight around it.
 
 # %% [markdown]
-# No head of this model is local in the way of a convolution. The first layer looks almost everywhere alike: it takes stock of the whole picture. Layers 2 and 3 are the nearest, and there the heads differ most from one another. The last layer looks far again. Large models have heads that are truly local in their first layers (the paper's figure 7, right); a grid of $8 \times 8$ leaves less room for that.
+# No head of this model is local in the way of a convolution. The first layer looks almost everywhere alike: it takes stock of the whole picture. Layers 2 and 3 are the nearest. In layers 2 to 4 the heads differ most from one another. The last layer looks far again.
+#
+# Large models have heads that are truly local in their first layers (the paper's figure 7, right). [Raghu et al. (2021)](../docs/bibliography.md#raghu2021) find such heads after pre-training on JFT-300M, and miss them where the same models have seen ImageNet alone: to look near must be learned, and takes much data. The grid of $8 \times 8$ would leave room for it. A head that looks at $3 \times 3$ patches has 4.3 pixels here.
 #
 # ## What does it look at? {#maps}
 #

@@ -34,7 +34,7 @@ figures.pipeline("all")
 # %% [markdown]
 # ## Four dialects {#dialects}
 #
-# A weights file is a dictionary: names, and a tensor for each. Here is a small model with random weights, and the names that four programs have for its second block. Ours is on the left.
+# A weights file is a dictionary: names, and a tensor for each. Here is a small model with random weights, and what four programs call the weights of its second block. Our names are on the left. Those of torchvision are its models', those of Hugging Face its files'. For these two that is not the same, as you will see below.
 
 # %% tags=["wide"]
 import torch
@@ -116,7 +116,7 @@ figures.images([*drawn(strongest), *drawn(wrong), *drawn(swapped)], columns=10, 
 # In the code a dialect is called a **layout**. One table for each says what is called how. One function uses it.
 
 # %%
-from vitlit.layouts import config_of, entries, from_layout, layout_of, renewed
+from vitlit.layouts import OTHERS, config_of, entries, from_layout, layout_of, listed
 from vitlit.reveal import reveal
 
 # %% [markdown]
@@ -147,10 +147,19 @@ for layout in LAYOUTS:
     print(f"{layout_of(theirs):<12}{len(theirs):>4} tensors{count:>8,} numbers")
 
 # %% [markdown]
-# One trap is in no table. A file keeps the names that its library had on the day it was written. torchvision has rebuilt its MLP since it published its weights: what the files call `mlp.linear_1` and `mlp.linear_2`, its models call `mlp.0` and `mlp.3`. Its loader renames them in passing, and so must we.
+# One trap is in none of these tables. A library may change its names, but the files that are out keep the old ones. torchvision has rebuilt its MLP since it published its weights: what the files call `mlp.linear_1` and `mlp.linear_2`, its models call `mlp.0` and `mlp.3`. Hugging Face's transformers has gone further. In version 5 its models have new names for nearly everything in a block, and its files still have the old ones. Both libraries rename in passing when they load.
+#
+# So we need one more table, from the name that is not in ours to the one that is:
+
+# %% tags=["wide"]
+for other, name in OTHERS.items():
+    print(f"{other:<58}{name}")
+
+# %% [markdown]
+# The left column holds regular expressions, the right one what to put in their place. `listed` applies them. `from_layout` and `config_of` call it first, so they take the names of files and those of models.
 
 # %% tags=["reveal"]
-reveal(renewed)
+reveal(listed)
 
 # %% [markdown]
 # torchvision's own model takes the older names without a word, and ends with the same weights:
@@ -166,7 +175,7 @@ older = {
 same = {"hidden_dim": 24, "num_layers": 2, "num_heads": 3, "mlp_dim": 48}
 theirs = models.VisionTransformer(image_size=32, patch_size=4, num_classes=10, **same)
 theirs.load_state_dict(older)
-assert renewed(older).keys() == today.keys() != older.keys()
+assert listed(older).keys() == today.keys() != older.keys()
 assert all(torch.equal(today[name], tensor) for name, tensor in theirs.state_dict().items())
 
 # %% [markdown]
@@ -262,6 +271,16 @@ images = random_images(1, 3, 64, 64)
 compare(ours, lambda x: theirs(pixel_values=x).logits, images)
 
 # %% [markdown]
+# The file has the names of our table. The model that was read from it has others. `from_layout` takes its state dict all the same, and returns our weights. Printed are the first names that only the model has, and how many there are of how many.
+
+# %%
+in_memory = theirs.state_dict()
+new = [name for name in in_memory if name not in state]
+back = from_layout(in_memory, "huggingface", config)
+assert all(torch.equal(back[name], tensor) for name, tensor in ours.state_dict().items())
+print(*new[:4], f"{len(new)} / {len(in_memory)}", sep="\n")
+
+# %% [markdown]
 # And what happens on the way: the tokens before the first block and after each. Hugging Face returns them when asked; `watch` gives ours.
 
 # %%
@@ -277,7 +296,7 @@ for name, reference in pairs.items():
 # %% [markdown]
 # ## Mistakes that load {#mistakes}
 #
-# What if one does it wrong? Here are seven mistakes, each of which people have made. None raises an error. Our best model makes each of them, and is then tested on every tenth test picture.
+# What if one does it wrong? Here are seven mistakes. None raises an error. Our best model makes each of them, and is then tested on every tenth test picture.
 
 # %%
 pictures = data.load()
@@ -327,14 +346,14 @@ figures.bars({kind: 100 * share for kind, share in right.items()}, "accuracy / %
 # **Figure 9.3.** Accuracy after a mistake in translation, on every tenth test picture. In "heads", the heads' rows lie interleaved, and are read one head after the other.
 
 # %% [markdown]
-# Some mistakes hardly show. Another eps or another GELU moves the logits a little and not one of the answers: so they live for years. ReLU for the head's tanh makes other logits altogether, and yet most answers stay. Positions or filters with their axes swapped leave a model that still knows a good deal. It looks like a model that needs fine-tuning, not like a bug. Only the last two are plain to see.
+# Some mistakes hardly show. Another eps or another GELU moves the logits a little and not one of the answers. An accuracy never tells of them. ReLU for the head's tanh makes other logits altogether, and yet most answers stay. Positions or filters with their axes swapped leave a model that still knows a good deal. It looks like a model that needs fine-tuning, not like a bug. Only the last two are plain to see.
 #
 # So an accuracy that is only a little low does not prove a translation right. A receipt does.
 
 # %% [markdown]
 # ## Another resolution {#resolution}
 #
-# Weights often come for 384 pixels, and one wants 224. Chapter 7 has said what to do with the positions. With a foreign model one should do as its library does. `model_of` interpolates as timm, bicubic and antialiased; the ways of other libraries are in chapter 3. A timm model for 384 pixels, random and with two blocks, goes to 224 by timm's own code and by ours. (timm computes the table in float32, so `float` means `double` meanwhile.)
+# Weights may come for 384 pixels, and one wants 224. Chapter 7 has said what to do with the positions. With a foreign model one should do as its library does. `model_of` interpolates as timm, bicubic and antialiased; the ways of other libraries are in chapter 3. A timm model for 384 pixels, random and with two blocks, goes to 224 by timm's own code and by ours. (timm computes the table in float32, so `float` means `double` meanwhile.)
 
 # %%
 from unittest import mock
@@ -363,7 +382,7 @@ for model_name, sizes in groups.items():
     print(f"{model_name:<8}{summary['parameters']:>9,} parameters {cost}")
 
 # %% [markdown]
-# Every run takes the same number of steps, those of three epochs of 50,000 pictures: with fewer pictures it sees each of them more often. Crops, flips, batches, warm-up and label smoothing are the same for both. The optimizer is each model's own, and so is its learning rate, the best on training pictures that were held back. `make scaling` repeats all runs; here they are read from their records, three seeds each:
+# Every run takes the same number of steps, those of three epochs of 50,000 pictures: with fewer pictures it sees each of them more often. Crops, flips, batches, warm-up and label smoothing are the same for both. The optimizer is each model's own, and so is its learning rate: for the ResNet that of SGD, for the ViT that of Muon. Each was the best of a few on training pictures that were held back, after training on 10,000 pictures for a third of the steps. `make scaling` repeats all runs; here they are read from their records, three seeds each:
 
 # %%
 import statistics

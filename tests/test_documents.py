@@ -7,6 +7,8 @@ from pathlib import Path
 import yaml
 from packaging.version import Version
 
+from website.downloads import papers_of
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -20,3 +22,13 @@ def test_package_citation_and_changelog_are_of_one_version() -> None:
     assert package["version"] == version or Version(package["version"]) > Version(version)
     assert package["version"] == version or Version(package["version"]).is_devrelease
     assert str(citation["date-released"]) == day
+
+
+def test_every_entry_of_the_bibliography_is_cited_and_every_citation_has_an_entry() -> None:
+    bibliography = (ROOT / "docs/bibliography.md").read_text(encoding="utf-8")
+    texts = [*(ROOT / "notebooks").glob("[0-9]*.py"), *(ROOT / "docs").rglob("*.md")]
+    links = re.compile(r"bibliography\.md#([\w-]+)")
+    cited = {key for file in texts for key in links.findall(file.read_text(encoding="utf-8"))}
+    assert cited == set(re.findall(r"\{ #(\w+) \}", bibliography))
+    # Chapters that are downloaded alone link straight to a paper.
+    assert cited == papers_of(ROOT / "docs/bibliography.md").keys()

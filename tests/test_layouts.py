@@ -22,7 +22,7 @@ from vitlit.layouts import (
     entries,
     from_layout,
     layout_of,
-    renewed,
+    listed,
     to_layout,
 )
 from vitlit.receipts import Row, compare, compare_models, random_images, randomize_
@@ -309,12 +309,31 @@ def test_the_names_in_torchvisions_own_files_are_older_than_its_models():
     assert files.keys() != today.keys()
     theirs = torchvisions().double()
     theirs.load_state_dict(files)  # it renames them itself
-    found = renewed(files)
+    found = listed(files)
     assert found.keys() == theirs.state_dict().keys()
     assert all(torch.equal(found[name], t) for name, t in theirs.state_dict().items())
     for layout in ("timm", "huggingface", "npz"):
         other = to_layout(random_model().state_dict(), layout, SMALL)
-        assert renewed(other).keys() == other.keys()
+        assert listed(other).keys() == other.keys()
+
+
+def test_hugging_faces_model_in_memory_is_read_like_its_file(tmp_path):
+    theirs = randomize_(huggingfaces())
+    in_memory, in_file = theirs.state_dict(), stored(theirs, tmp_path)
+    assert in_memory.keys() != in_file.keys()
+    assert listed(in_memory).keys() == in_file.keys()
+    assert config_of(in_memory, "huggingface", heads=3, eps=SMALL.eps) == SMALL
+    ours = VisionTransformer(SMALL).double()
+    for state in (in_memory, in_file):
+        ours.load_state_dict(from_layout(state, "huggingface", SMALL))
+        compare(ours, lambda x: theirs(pixel_values=x).logits, random_images(2, 3, 8, 8))
+
+
+def test_a_weight_under_both_its_names_is_refused():
+    files = published(to_layout(random_model().state_dict(), "torchvision", SMALL))
+    name = "encoder.layers.encoder_layer_1.mlp.linear_1.bias"
+    with pytest.raises(CheckpointError, match=f"unknown: {name}"):
+        from_layout(files | {name.replace("linear_1", "0"): files[name]}, "torchvision", SMALL)
 
 
 # There and back

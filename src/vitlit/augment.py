@@ -58,7 +58,8 @@ def draw_strengths(
 ) -> Float[Tensor, "n K"]:
     """For each image and each of OPERATIONS a strength, −magnitude to magnitude.
 
-    It is zero but for `operations` of them, drawn without replacement (RandAugment).
+    It is zero but for `operations` of them, drawn without replacement. In RandAugment each draw is
+    from all operations, and what is drawn has strength ±magnitude.
     """
     K = len(OPERATIONS)
     chosen = torch.rand(count, K, generator=generator).argsort(dim=1) < operations

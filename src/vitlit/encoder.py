@@ -79,7 +79,9 @@ class MLP(nn.Module):
 class EncoderBlock(nn.Module):
     """Attention between tokens, then an MLP in each; norm before, residual around (equations 2–3).
 
-    In training, stochastic_depth is the chance that an image skips a branch (Huang et al. 2016).
+    In training, stochastic_depth is the chance that an image skips a branch; the other images'
+    branches are divided by the chance to stay. This is timm's DropPath: Huang et al. 2016 skip
+    for a whole mini-batch, and rescale in the test.
     """
 
     def __init__(
@@ -102,7 +104,8 @@ class EncoderBlock(nn.Module):
 class Encoder(nn.Module):
     """L blocks, each with weights of its own, and a last norm (equations 2–4).
 
-    stochastic_depth is the chance of the last block; it grows linearly from 0 in the first.
+    stochastic_depth is the chance of the last block; it grows linearly from 0 in the first, as in
+    timm. (In Huang et al. 2016, section 3, the first of L blocks has one L-th of the last one's.)
     """
 
     def __init__(

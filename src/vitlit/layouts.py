@@ -53,7 +53,7 @@ LAYOUTS: dict[str, Names] = {
         "head.weight": "head.weight",
         "head.bias": "head.bias",
     },
-    "huggingface": {  # nor has ViTForImageClassification; these are the names in its files
+    "huggingface": {  # nor has ViTForImageClassification; in memory it has other names
         "embedding.projection.": "vit.embeddings.patch_embeddings.projection.",
         "class_token.token": "vit.embeddings.cls_token",
         "positions.table": "vit.embeddings.position_embeddings",
@@ -92,6 +92,20 @@ LAYOUTS: dict[str, Names] = {
         "head.output.": "head/",
         "head.": "head/",
     },
+}
+
+# Where a library has two names for a weight: the other, and the one in LAYOUTS. torchvision's files
+# are older than its models. transformers 5 gives weights in memory other names than in its files.
+OTHERS = {
+    r"^(encoder\.layers\.encoder_layer_\d+\.mlp)\.linear_1\.": r"\1.0.",
+    r"^(encoder\.layers\.encoder_layer_\d+\.mlp)\.linear_2\.": r"\1.3.",
+    r"^vit\.layers\.(\d+)\.attention\.q_proj\.": r"vit.encoder.layer.\1.attention.attention.query.",
+    r"^vit\.layers\.(\d+)\.attention\.k_proj\.": r"vit.encoder.layer.\1.attention.attention.key.",
+    r"^vit\.layers\.(\d+)\.attention\.v_proj\.": r"vit.encoder.layer.\1.attention.attention.value.",
+    r"^vit\.layers\.(\d+)\.attention\.o_proj\.": r"vit.encoder.layer.\1.attention.output.dense.",
+    r"^vit\.layers\.(\d+)\.mlp\.fc1\.": r"vit.encoder.layer.\1.intermediate.dense.",
+    r"^vit\.layers\.(\d+)\.mlp\.fc2\.": r"vit.encoder.layer.\1.output.dense.",
+    r"^vit\.layers\.(\d+)\.(layernorm_\w+)\.": r"vit.encoder.layer.\1.\2.",
 }
 
 STEMS = {  # the weights of the patch embedding, by whose name a layout is known
@@ -145,7 +159,9 @@ def _shaped(name: str, tensor: Tensor, layout: str, config: ViTConfig) -> Tensor
 def to_layout(state: Mapping[str, Tensor], layout: str, config: ViTConfig) -> dict[str, Tensor]:
     """A state dict of ours under the names, and in the shapes, of another layout.
 
-    Raises ValueError on an unknown layout, KeyError, naming it, for a tensor without a place.
+    Hugging Face's names are those in its files: `from_pretrained` takes them, `load_state_dict`
+    does not. Raises ValueError on an unknown layout, KeyError, naming it, for a tensor without a
+    place.
     """
     check_layout(layout)
     theirs: dict[str, Tensor] = {}
@@ -159,9 +175,11 @@ def from_layout(
 ) -> dict[str, Tensor]:
     """The state dict of ours that another layout's state dict says; `to_layout` backwards.
 
+    Where a library's files and its models disagree about names, both are understood (`listed`).
     Raises CheckpointError, naming the tensors, if one is missing, unknown or of another shape.
     """
     check_layout(layout)
+    theirs = listed(theirs)
     with torch.device("meta"):
         empty = VisionTransformer(config).state_dict()
     places = {name: entries(name, tensor, layout, config) for name, tensor in empty.items()}
@@ -180,14 +198,18 @@ def from_layout(
     return ours
 
 
-def renewed(theirs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The same weights under the names of today's models; torchvision's own files have older ones.
+def listed(theirs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same weights under the names that `LAYOUTS` lists; `OTHERS` are those that it does not.
 
-    They say mlp.linear_1 and mlp.linear_2 where its models, and `LAYOUTS`, say mlp.0 and mlp.3.
+    A weight whose listed name is taken keeps its own, so that no two become one.
     """
-    older = re.compile(r"^(encoder\.layers\.encoder_layer_\d+\.mlp)\.linear_([12])\.")
-    today = {"1": "0", "2": "3"}
-    return {older.sub(lambda m: f"{m[1]}.{today[m[2]]}.", n): t for n, t in theirs.items()}
+    found = {}
+    for name, tensor in theirs.items():
+        new = name
+        for other, here in OTHERS.items():
+            new = re.sub(other, here, new)
+        found[name if new in theirs else new] = tensor
+    return found
 
 
 def check_layout(layout: str) -> None:
@@ -243,7 +265,7 @@ def config_of(theirs: Mapping[str, Tensor], layout: str, **known: Any) -> ViTCon
     with this width and depth; `guesses` names them. Raises CheckpointError where that fails and
     the field is not given.
     """
-    names = LAYOUTS[layout]
+    names, theirs = LAYOUTS[layout], listed(theirs)
 
     def shape(ours: str, end: str) -> tuple[int, ...] | None:
         theirs_ = names.get(ours)

@@ -1,8 +1,9 @@
-"""Mimetic initialization: begin where trained Transformers end (Trockman and Kolter 2023).
+"""Mimetic initialization: begin where trained ViTs end (Trockman and Kolter 2023).
 
-In trained models, what a head compares, W_q ᵀ W_k, resembles the identity: tokens look at their
-like. What all heads return together, W_out W_v, resembles minus the identity. Random weights with
-that bias, and sine–cosine positions, spare small data the first epochs.
+In trained ViTs, what a head compares, W_q ᵀ W_k, resembles the identity: tokens look at their like.
+What all heads return together, W_out W_v, resembles minus the identity. (Language models are
+reported with other signs.) So the start is random weights with that bias, and sine–cosine
+positions.
 """
 
 import math

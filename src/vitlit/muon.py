@@ -18,7 +18,11 @@ COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # steepest at zero: few steps lift eve
 
 
 def orthogonalize(matrices: Float[Tensor, "n R C"], steps: int = 5) -> Float[Tensor, "n R C"]:
-    """Bring all singular values near 1 (0.7 to 1.2) and keep the singular vectors."""
+    """Bring singular values near 1 and keep the singular vectors.
+
+    In five rounds those above 0.0016 of the matrix's norm end between 0.68 and 1.21. Smaller ones
+    grow by a factor of at most 485, and stay below.
+    """
     tall = matrices.shape[1] > matrices.shape[2]
     x = matrices.mT if tall else matrices
     x = x.bfloat16() if x.is_cuda else x

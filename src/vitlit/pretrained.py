@@ -20,8 +20,8 @@ from vitlit.layouts import (
     from_layout,
     guesses,
     has_head,
+    listed,
     new_head,
-    renewed,
 )
 from vitlit.libraries import LIBRARIES, Found, from_folder
 from vitlit.unwrap import unwrap
@@ -83,7 +83,7 @@ def _built(
             assumed["entry"] = found
     else:
         check_layout(layout)
-        tensors = renewed(theirs)
+        tensors = listed(theirs)
         check_finite(tensors, origin)
     whole = has_head(tensors, layout)
     if not whole and not needs_head:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from vitlit.checkpoint import CheckpointError
 from vitlit.config import ViTConfig
-from vitlit.layouts import HEADS, LAYOUTS, STEMS, layout_of, renewed, to_layout
+from vitlit.layouts import HEADS, LAYOUTS, STEMS, layout_of, listed, to_layout
 from vitlit.weights import check_finite
 
 OURS = "embedding.projection.weight"  # in a state dict of our own, which has no layout's names
@@ -22,16 +22,6 @@ PLACES = STEMS | {"vitlit": OURS, "huggingface": STEMS["huggingface"].removepref
 AVERAGED = re.compile(r"(^|[._/])(ema|teacher|averaged?|swa)([._/]|$)")
 # What pre-training leaves beside a model that can be used without.
 BESIDE = re.compile(r"^(vit\.)?(embeddings\.)?(mask_token$|decoder|pooler\.)")
-# transformers 5 names the weights in memory otherwise than those in its files.
-MEMORY = {
-    r"^vit\.layers\.(\d+)\.": r"vit.encoder.layer.\1.",
-    r"\.attention\.([qkv])_proj\.": lambda m: (
-        f".attention.attention.{ {'q': 'query', 'k': 'key', 'v': 'value'}[m[1]] }."
-    ),
-    r"\.attention\.o_proj\.": ".attention.output.dense.",
-    r"\.mlp\.fc1\.": ".intermediate.dense.",
-    r"\.mlp\.fc2\.": ".output.dense.",
-}
 
 
 class Unwrapped(NamedTuple):
@@ -82,14 +72,14 @@ def unwrap(
     check_finite(chosen, origin)
     inside = {name.removeprefix(prefix): tensor for name, tensor in chosen.items()}
     if layout == "huggingface":
-        inside = {_todays(f"vit.{name}"): t for name, t in inside.items()}
+        inside = {f"vit.{name}": t for name, t in inside.items()}
     head = HEADS.get(layout, "head.")
     if not any(name.startswith(head) for name in inside):
         inside |= _head_beside(theirs, prefix, head)
     inside = {name: t for name, t in inside.items() if not BESIDE.match(name)}
     if layout == "vitlit":
         inside, layout = _ours(inside, channels, origin), "torchvision"
-    return Unwrapped(renewed(inside), layout, prefix.rstrip("./"), tuple(p for p, _ in places))
+    return Unwrapped(listed(inside), layout, prefix.rstrip("./"), tuple(p for p, _ in places))
 
 
 def _head_beside(theirs: Mapping[str, Tensor], prefix: str, head: str) -> dict[str, Tensor]:
@@ -100,12 +90,6 @@ def _head_beside(theirs: Mapping[str, Tensor], prefix: str, head: str) -> dict[s
         if names:
             return {name.removeprefix(prefix): theirs[name] for name in names}
     return {}
-
-
-def _todays(name: str) -> str:
-    for pattern, new in MEMORY.items():
-        name = re.sub(pattern, new, name)  # type: ignore[call-overload]
-    return name
 
 
 def _ours(state: Mapping[str, Tensor], channels: int | None, origin: str) -> dict[str, Tensor]:
