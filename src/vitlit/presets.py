@@ -41,7 +41,7 @@ class Recipe:
     start: str = ""  # what `classifier.load` takes: the weights that the run starts from
     # How positions follow to another grid of patches.
     start_positions: Annotated[str, START_POSITIONS] = "interpolated"
-    # "mimetic": Trockman and Kolter 2023; "structured": after Zheng, Li and Lucey 2025.
+    # "mimetic": Trockman and Kolter 2023; "structured": after Zheng et al. 2025.
     initialization: Annotated[str, OneOf("paper", "mimetic", "structured")] = "paper"
     epochs: Annotated[int, Within(1, 100_000)] = 1
     batch_size: Annotated[int, Within(1, 1_000_000)] = 128
