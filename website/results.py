@@ -147,7 +147,7 @@ def shown_ablation(
 ) -> dict[str, Any]:
     """The unchanged presets, the rule, and all runs to repeat: the unchanged ones first."""
     base = [run for run in runs if not run.summary["variant"]]
-    limits = [effect.limit / effect.spread for effect in effects if math.isfinite(effect.limit)]
+    limits = [e.limit / e.spread for e in effects if 0 < e.spread < math.inf]
     return {
         **shown_run(base[0], _),
         "bases": [shown_preset(group, _) for group in studies.by_preset(base)],
