@@ -322,7 +322,7 @@ maps = [
 figures.heatmaps(maps, columns=9, inches=0.7)
 
 # %% [markdown] tags=["caption"]
-# <!-- alt: Nine small maps of eight by eight squares. Each has one bright spot with a soft edge, in the middle or one square beside it, in another direction each. -->
+# <!-- alt: Nine small maps of eight by eight squares. Each has one bright square, in the middle or next to it, in another direction each, and a faint cross through it. The later the block, the less bright. -->
 # **Figure 6.9.** Where the heads of the first three blocks look before training, as seen from one patch in the middle: at it, or at one of its eight neighbors.
 
 # %% [markdown]
