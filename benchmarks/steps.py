@@ -32,8 +32,8 @@ from vitlit import VisionTransformer, processes, records
 from vitlit.config import ViTConfig
 from vitlit.data import Dataset
 from vitlit.presets import VARIANTS, Recipe, preset
+from vitlit.studies import STEPS
 from vitlit.train import (
-    CHECKED,
     Learner,
     classifier_for,
     fewer_patches,
@@ -42,14 +42,15 @@ from vitlit.train import (
 )
 
 PRESETS = ("cpu", "cpu-long")
-DEFAULTS = {"rounds": 15, "seconds": 0.5}  # chosen for about five minutes on two cores
+DEFAULTS = {"rounds": 13, "seconds": 0.5}  # chosen for about four minutes on two cores
+AT_ONCE = 5  # steps of a call of train_epoch, so that what it does around them weighs little
 TINY = {
     "batch_size": 4,
     "model": {"width": 16, "depth": 1, "heads": 2, "mlp_width": 16},
 }
 IMAGES = 50_000  # of CIFAR-10: they decide how long the schedule is
 CPU = torch.device("cpu")
-OUT = Path(__file__).parent / "results" / "steps-cpu.json"
+OUT = Path(__file__).parents[1] / STEPS
 
 
 def recipe_of(name: str, variant: str, quick: bool) -> Recipe:
@@ -78,10 +79,10 @@ def learner_of(recipe: Recipe) -> tuple[Learner, Dataset]:
 
 
 def training(recipe: Recipe, keep: float) -> Step:
-    """CHECKED training steps at once, after which `train_epoch` looks at their losses."""
+    """AT_ONCE training steps."""
     learner, data = learner_of(recipe)
     model = cast(VisionTransformer, learner.classifier.model)
-    batches = [(data.train_images, data.train_labels)] * CHECKED
+    batches = [(data.train_images, data.train_labels)] * AT_ONCE
 
     def steps() -> None:
         with fewer_patches(model, keep), tqdm(disable=True) as bar:
@@ -146,7 +147,7 @@ def measured_presets(settings: dict[str, Any]) -> list[dict[str, Any]]:
 
     results = []
     for name, keep in cases:
-        whole = [seconds / CHECKED for seconds in times["step", name, keep]]
+        whole = [seconds / AT_ONCE for seconds in times["step", name, keep]]
         batch, step = recipes[name].batch_size, milliseconds(whole)
         parts = {
             "products": times["products", name, keep],
@@ -181,7 +182,7 @@ def measured_variants(settings: dict[str, Any]) -> dict[str, Any]:
         recipe = recipe_of("ablation", variant, settings["quick"])
         steps[variant] = training(recipe, recipe.kept[0])
     passes = interleaved(steps, settings["rounds"], settings["seconds"], CPU)
-    times = {variant: [s / CHECKED for s in seconds] for variant, seconds in passes.items()}
+    times = {variant: [s / AT_ONCE for s in seconds] for variant, seconds in passes.items()}
     unchanged = times.pop("")
     changed = {}
     for variant, seconds in times.items():
@@ -226,7 +227,7 @@ def run(words: list[str]) -> dict[str, Any]:
     arguments = parser.parse_args(words)
     defaults = {"rounds": 2, "seconds": 0.001} if arguments.quick else DEFAULTS
     settings = rounds.settings_of(vars(arguments), defaults)
-    settings |= {"quick": arguments.quick, "seed": SEED, "steps_at_once": CHECKED}
+    settings |= {"quick": arguments.quick, "seed": SEED, "steps_at_once": AT_ONCE}
     out = OUT if arguments.out is None and not arguments.quick else arguments.out
 
     console, start = Console(), time.perf_counter()

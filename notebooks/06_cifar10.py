@@ -396,11 +396,12 @@ print(f"{statistics.mean(seeds):.2f} % ± {spread:.2f} %   {len(seeds)}")
 # Which trick mattered? Change one thing, keep everything else, and train again. The preset `ablation` is a small model and one epoch, so that it can be run often: each change with three seeds, each compared with the unchanged run of the same seed. `vitlit ablate` repeats them all. The first number is the accuracy without a change. Then comes a line for each change: the difference, its spread from seed to seed (never less than the median spread of all changes), and the time as a multiple of that without a change.
 
 # %%
-effects = studies.effects(studies.ablations(found))
+effects = studies.effects(studies.ablations(found), studies.costs())
 base = {run.path: 100 * run.summary["test_accuracy"] for effect in effects for run in effect.base}
 print(f"{'':<22}{statistics.mean(base.values()):6.2f} %")
 for effect in effects:
-    print(f"{effect.variant:<22}{effect.mean:+6.2f} ± {effect.spread:.2f}   {effect.cost:4.1f} ×")
+    cost = "" if effect.cost is None else f"{effect.cost:7.2f} ×"
+    print(f"{effect.variant:<22}{effect.mean:+6.2f} ± {effect.spread:.2f}{cost}")
 
 # %% tags=["figure"]
 figures.ablations(effects)

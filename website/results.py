@@ -6,7 +6,7 @@ A parameter `_` puts words into the language of the page, as in gettext.
 import json
 import math
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +29,19 @@ DRAWN: dict[tuple[Any, ...], figures.Picture] = {}
 
 
 def context(
-    folder: Path, page: Page, config: MkDocsConfig, files: Files, _: Translate = str
+    folder: Path,
+    page: Page,
+    config: MkDocsConfig,
+    files: Files,
+    _: Translate = str,
+    costs: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
     """What a page's Markdown can say.
 
     `presets` with their runs, the most accurate first, and `runs`, the same in one list; the
-    `ablation` with its runs and the `effects` of its variants; the presets that are `tuned` from
-    others' weights; the `scaling` with the number of images; what was `tried` before; the
-    `headline`, one run; and pictures, each None where there is nothing to draw.
+    `ablation` with its runs and the `effects` of its variants, whose `costs` are given; the presets
+    that are `tuned` from others' weights; the `scaling` with the number of images; what was `tried`
+    before; the `headline`, one run; and pictures, each None where there is nothing to draw.
     """
     found = studies.final(records.find(folder))
     groups = studies.by_preset(
@@ -50,7 +55,7 @@ def context(
     )
     scaling = [run for run in found if run.summary["preset"] == "scaling"]
     ablations = studies.ablations(found)
-    effects = studies.effects(ablations)
+    effects = studies.effects(ablations, costs)
     firsts = [group[0] for group in groups]
     headline = studies.best(found)
     presets = [shown_preset(group, _) for group in groups]
@@ -214,7 +219,7 @@ def shown_effect(effect: studies.Effect, _: Translate = str) -> dict[str, Any]:
         "difference": f"{effect.mean:+.1f}{spread}".replace("-", "−"),
         "measurable": effect.measurable,
         "verdict": verdict if effect.measurable else _("no measurable effect"),
-        "cost": f"{effect.cost:.1f} ×",
+        "cost": "" if effect.cost is None else f"{effect.cost:.2f} ×",
         "words": _(VARIANTS[effect.variant].words) if effect.variant in VARIANTS else "",
         "command": effect.runs[0].config["command"],
     }

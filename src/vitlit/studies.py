@@ -6,17 +6,19 @@ Needs no torch, as `records` does not.
 import json
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from vitlit.records import Run
+from vitlit.records import Run, book
 
 # The data whose accuracy the book tells: not the digits that tests train on.
 DATA = ("cifar10", "cifar10-jpeg")
 # Runs that share these differ in the seed only; where they ran does not change what they are.
 GROUPED_BY = ("preset", "data", "device", "parameters")
+# Where `make steps` writes, from the root of the checkout; in a wheel, from the package.
+STEPS = Path("benchmarks/results/steps-cpu.json")
 
 
 def final(runs: Iterable[Run]) -> list[Run]:
@@ -78,6 +80,7 @@ class Effect:
     runs: list[Run]  # by seed
     base: list[Run]  # the unchanged runs of the same seeds
     spread: float  # of the differences from seed to seed; infinite where no change has two seeds
+    cost: float | None = None  # of a step, as a multiple of the unchanged one's; None: not measured
 
     @property
     def differences(self) -> list[float]:
@@ -98,17 +101,28 @@ class Effect:
         """Whether the mean difference is larger than the spread."""
         return abs(self.mean) > self.spread
 
-    @property
-    def cost(self) -> float:
-        """Training time, as a multiple of the unchanged runs'."""
-        pairs = zip(self.runs, self.base, strict=True)
-        return statistics.mean(
-            run.summary["train_seconds"] / base.summary["train_seconds"] for run, base in pairs
-        )
+
+def costs(file: Path | None = None) -> dict[str, float]:
+    """What a training step of each variant costs, as a multiple of the preset `ablation`'s.
+
+    Medians over rounds on an idle CPU, from the file that `make steps` wrote (by default the
+    book's); no variants where there is none. The seconds in run records do not tell: they hold
+    whatever else the machine did. Raises ValueError, naming the file, if it is damaged.
+    """
+    file = book().parent / STEPS if file is None else file
+    if not file.exists():
+        return {}
+    try:
+        changed = json.loads(file.read_text(encoding="utf-8"))["variants"]["changed"]
+        return {variant: float(about["ratio"]["median"]) for variant, about in changed.items()}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise ValueError(f"{file} cannot be read ({error}); repeat `make steps`") from error
 
 
-def effects(runs: Sequence[Run]) -> list[Effect]:
+def effects(runs: Sequence[Run], costs: Mapping[str, float] | None = None) -> list[Effect]:
     """The effect of every variant among `runs`, the most harmful first.
+
+    `costs` are what the function of that name returns; without them, no effect has a cost.
 
     A run is compared with the unchanged run of its own seed, preset, data and epochs; without one
     it is left out. The spread of a change is the standard deviation of its differences, but never
@@ -126,7 +140,8 @@ def effects(runs: Sequence[Run]) -> list[Effect]:
         if run.summary["variant"] and kept(run) in base:
             changed.setdefault(run.summary["variant"], []).append(run)
     found = [
-        Effect(name, own, [base[kept(run)] for run in own], 0.0) for name, own in changed.items()
+        Effect(name, own, [base[kept(run)] for run in own], 0.0, (costs or {}).get(name))
+        for name, own in changed.items()
     ]
     spreads = [statistics.stdev(e.differences) if len(e.runs) > 1 else None for e in found]
     several = [spread for spread in spreads if spread is not None]
