@@ -13,8 +13,8 @@ NAME =
 export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help site build watch test check lab notebooks cifar10 wheel bench labml scaling mutants \
-	translations lock clean
+.PHONY: help site build watch test check lab notebooks cifar10 wheel bench steps labml scaling \
+	mutants translations lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -58,6 +58,9 @@ wheel: .venv/.site  ## make the module's wheel, with the book's records and weig
 
 bench: .venv/.bench  ## compare throughput with four other implementations, on a GPU if it is there
 	$(BIN)/python -m benchmarks.throughput
+
+steps: .venv/.dev  ## time a training step of the presets and of each variant, on an idle CPU
+	$(BIN)/python -m benchmarks.steps
 
 labml: .venv/.dev  ## train labml's configuration for MINUTES=10
 	$(BIN)/python -m studies.labml --minutes $(MINUTES)

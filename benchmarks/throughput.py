@@ -1,27 +1,21 @@
 """How fast five implementations compute one architecture, and how near to the limit: `make bench`.
 
-All stand in one process with random weights and get the same random images. In every round each
-runs one block of steps, in an order drawn anew, so that a machine that slows down slows all alike;
-what counts is the ratio of throughputs within a round. A training step is forward, cross entropy,
-backward and fused AdamW; an inference step is forward in evaluation mode without gradients. bf16
-is torch.autocast. Every implementation runs as its library ships it; nothing is compiled.
+All stand in one process with random weights and get the same random images, and are measured in
+rounds (`rounds.py`). A training step is forward, cross entropy, backward and fused AdamW; an
+inference step is forward in evaluation mode without gradients. bf16 is torch.autocast. Every
+implementation runs as its library ships it; nothing is compiled.
 
-The limit is measured as well: the architecture's matrix products alone, in the same precision and
-batch. Training adds two for each, for the gradients of both factors, and only one for the patch
-embedding, as images need no gradient. A fused attention never stores its weights, which two plain
-products do, so an implementation may come out above this limit there.
+The limit is measured as well: the architecture's matrix products alone (`products.py`), in the same
+precision and batch. A fused attention never stores its weights, which two plain products do, so an
+implementation may come out above this limit there.
 """
 
 import argparse
-import json
-import random
 import shlex
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
-from functools import cache
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,78 +26,17 @@ from rich.table import Table
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from benchmarks import rounds
+from benchmarks.products import Architecture, flops_of, limit_step
+from benchmarks.rounds import SEED, Step, interleaved, ratios, spread
 from vitlit import VisionTransformer, ViTConfig, processes, records
-from vitlit.files import write
 
-Step = Callable[[], object]
-SEED = 0  # of weights, images and the order within rounds
 LIMIT = "limit"
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 DEFAULTS = {  # chosen for about four minutes on two cores, and fewer on a large GPU
     "cpu": {"rounds": 5, "seconds": 1.0, "batch_size": 16},
     "cuda": {"rounds": 10, "seconds": 0.5, "batch_size": 256},
 }
-
-
-class Product(NamedTuple):
-    """So many products of an m×k and a k×n matrix at once; a weight is one matrix for all."""
-
-    pairs: int
-    m: int
-    k: int
-    n: int
-    transposed: bool = True  # the second factor, as in a linear layer and in QKᵀ
-
-    @property
-    def flops(self) -> int:
-        """A multiplication and an addition each."""
-        return 2 * self.pairs * self.m * self.k * self.n
-
-
-@dataclass(frozen=True, kw_only=True)
-class Architecture:
-    """A ViT with a class token, learned positions, biases everywhere and a linear head."""
-
-    width: int
-    depth: int
-    heads: int
-    mlp_width: int
-    patch_size: int
-    image_size: int
-    classes: int
-
-    @property
-    def tokens(self) -> int:
-        """Patches and the class token."""
-        return (self.image_size // self.patch_size) ** 2 + 1
-
-    @property
-    def pixels(self) -> int:
-        """Numbers in a patch."""
-        return 3 * self.patch_size**2
-
-    @property
-    def parameters(self) -> int:
-        """How many it has."""
-        D, M = self.width, self.mlp_width
-        block = 4 * D + (3 * D * D + 3 * D) + (D * D + D) + (D * M + M) + (M * D + D)
-        ends = (self.pixels * D + D) + (self.tokens + 1) * D + 2 * D + (D + 1) * self.classes
-        return self.depth * block + ends
-
-    def products(self, batch: int) -> list[Product]:
-        """The matrix products of one forward pass, in order."""
-        D, M, T = self.width, self.mlp_width, self.tokens
-        pairs, rows = batch * self.heads, batch * T
-        block = [
-            Product(1, rows, D, 3 * D),
-            Product(pairs, T, D // self.heads, T),
-            Product(pairs, T, T, D // self.heads, transposed=False),
-            Product(1, rows, D, D),
-            Product(1, rows, D, M),
-            Product(1, rows, M, D),
-        ]
-        first = Product(1, batch * (T - 1), self.pixels, D)
-        return [first, *block * self.depth, Product(1, batch, D, self.classes)]
 
 
 SMALL = Architecture(width=512, depth=6, heads=8, mlp_width=2048, patch_size=4, image_size=32,
@@ -257,78 +190,6 @@ def inference_step(model: nn.Module, images: Tensor, precision: str) -> Step:
     return step
 
 
-def limit_step(products: list[Product], training: bool, like: dict[str, Any]) -> Step:
-    """The matrix products alone, into memory that is there already; `like`: dtype and device."""
-
-    activation = cache(lambda *shape: torch.randn(shape, **like))
-    result = cache(lambda *shape: torch.empty(shape, **like))
-    factors = []
-    for i, (pairs, m, k, n, transposed) in enumerate(products):
-        many = (pairs,) if pairs > 1 else ()
-        shape = (*many, n, k) if transposed else (*many, k, n)
-        # Every layer has weights of its own, so they do not stay in the cache.
-        stored = activation(*shape) if many else torch.randn(shape, **like)
-        left, out = activation(*many, m, k), result(*many, m, n)
-        into = (torch.empty_like(left) if i else None, torch.empty_like(stored))
-        factors.append((left, stored, transposed, out, into if training else None))
-
-    @torch.no_grad()
-    def step() -> None:
-        for left, stored, transposed, out, into in factors:
-            right = stored.mT if transposed else stored
-            torch.matmul(left, right, out=out)
-            if into is None:
-                continue
-            if into[0] is not None:
-                torch.matmul(out, right.mT, out=into[0])
-            # Written as it is stored: bmm is a hundred times slower into a transposed view.
-            pair = (out.mT, left) if transposed else (left.mT, out)
-            torch.matmul(*pair, out=into[1])
-
-    return step
-
-
-def timed(step: Step, count: int, device: torch.device) -> float:
-    """Seconds that `count` steps take."""
-    synchronize = torch.cuda.synchronize if device.type == "cuda" else lambda: None
-    synchronize()
-    start = time.perf_counter()
-    for _ in range(count):
-        step()
-    synchronize()
-    return time.perf_counter() - start
-
-
-def steps_in(seconds: float, step: Step, device: torch.device) -> int:
-    """Warm up for about that long, and return how many steps fit into it; at least one."""
-    times = [timed(step, 1, device), timed(step, 1, device)]
-    while sum(times) < seconds:
-        times.append(timed(step, 1, device))
-    return max(1, round(seconds / min(times)))
-
-
-def interleaved(
-    steps: dict[str, Step], rounds: int, seconds: float, batch: int, device: torch.device
-) -> dict[str, list[float]]:
-    """Images a second in every round, by name."""
-    counts = {name: steps_in(seconds, step, device) for name, step in steps.items()}
-    speeds: dict[str, list[float]] = {name: [] for name in steps}
-    shuffle = random.Random(SEED).shuffle
-    for _ in range(rounds):
-        order = list(steps)
-        shuffle(order)
-        for name in order:
-            speeds[name].append(batch * counts[name] / timed(steps[name], counts[name], device))
-    return speeds
-
-
-def spread(values: list[float]) -> dict[str, float]:
-    """Median and spread over the rounds."""
-    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-    return {"median": statistics.median(values), "min": min(values), "max": max(values),
-            "deviation": deviation}  # fmt: skip
-
-
 def measured(
     models: dict[str, nn.Module], architecture: Architecture, mode: str, precision: str,
     settings: dict[str, Any], batch: int, device: torch.device,
@@ -347,22 +208,22 @@ def measured(
             steps[name] = training_step(model, images, labels, precision)
         else:
             steps[name] = inference_step(model, images, precision)
-    speeds = interleaved(steps, settings["rounds"], settings["seconds"], batch, device)
+    times = interleaved(steps, settings["rounds"], settings["seconds"], device)
+    speeds = {name: [batch / seconds for seconds in blocks] for name, blocks in times.items()}
 
     limit = speeds.pop(LIMIT)
-    flops = sum(p.flops for p in products) * (3 if training else 1)
-    flops = (flops - products[0].flops * training) // batch
+    flops = flops_of(products, training) // batch
     results = {}
     for name, speed in speeds.items():
-        shares = [mine / best for mine, best in zip(speed, limit, strict=True)]
+        shares = ratios(speed, limit)
         results[name] = {
             "images_per_second": speed,
             "median": statistics.median(speed),
             "share_of_limit": statistics.median(shares),
         }
         if name != "vitlit":
-            ratios = [ours / theirs for ours, theirs in zip(speeds["vitlit"], speed, strict=True)]
-            results[name]["ratio_vitlit_to_this"] = {"rounds": ratios, **spread(ratios)}
+            to_this = ratios(speeds["vitlit"], speed)
+            results[name]["ratio_vitlit_to_this"] = {"rounds": to_this, **spread(to_this)}
     return {
         "mode": mode,
         "precision": precision,
@@ -415,15 +276,7 @@ def settings_of(arguments: argparse.Namespace, device: torch.device) -> dict[str
     defaults = DEFAULTS[device.type]
     if arguments.quick:
         defaults = {"rounds": 3, "seconds": 0.02, "batch_size": 8}
-    given = {name: getattr(arguments, name) for name in defaults}
-    settings = {name: defaults[name] if v is None else v for name, v in given.items()}
-    for name in ("rounds", "batch_size"):
-        if settings[name] < 1:
-            option = name.replace("_", "-")
-            raise ValueError(f"--{option} is {settings[name]}; it must be at least 1")
-    if not settings["seconds"] > 0:
-        raise ValueError(f"--seconds is {settings['seconds']}; it must be above 0")
-    return settings | {
+    return rounds.settings_of(vars(arguments), defaults) | {
         "device": device.type,
         "quick": arguments.quick,
         "seed": SEED,
@@ -478,22 +331,9 @@ def run(words: list[str]) -> dict[str, Any]:
         },
         "measurements": measurements,
     }
-    if out is not None:
-        text = json.dumps(result, indent=2, ensure_ascii=False)
-        write(out, f"{text}\n".encode())
-        console.print(f"written to {out}", soft_wrap=True)
+    rounds.save(result, out, console)
     return result
 
 
-def main() -> None:
-    """Run the command; bad input ends with one line that says what was wrong."""
-    try:
-        run(sys.argv[1:])
-    except (ValueError, OSError) as error:
-        raise SystemExit(f"error: {error}") from None
-    except KeyboardInterrupt:
-        raise SystemExit("\nstopped; nothing was written, the same command begins anew") from None
-
-
 if __name__ == "__main__":
-    main()
+    rounds.main(run)

@@ -440,13 +440,14 @@ print(f"{statistics.mean(seeds):.2f} % ± {spread:.2f} %   {len(seeds)}")
 # Many changes are compared here. Of many that do nothing, some look like something by luck. So a difference counts only if it is larger than the limit behind the ±. The limit is chosen such that of twenty tables in which no change does anything, nineteen call none of them an effect ([how](../docs/results.md#ingredients)). An asterisk marks what counts.
 
 # %%
-effects = studies.effects(studies.ablations(found))
+effects = studies.effects(studies.ablations(found), studies.costs())
 for base in dict.fromkeys(effect.preset for effect in effects):
     same = [effect for effect in effects if effect.preset == base]
     print(f"{base:<24}{100 * studies.mean_accuracy(same[0].base):6.2f} %")
     for effect in same:
         mark = "*" if effect.measurable else ""
-        print(f"{effect.variant:<24}{effect.mean:+6.2f} ± {effect.limit:.2f} {mark}")
+        cost = "" if effect.cost is None else f"{effect.cost:6.2f} ×"
+        print(f"{effect.variant:<24}{effect.mean:+6.2f} ± {effect.limit:.2f} {mark:<2}{cost}")
 
 # %% tags=["figure"]
 figures.ablations(effects)

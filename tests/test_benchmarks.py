@@ -10,7 +10,8 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks import throughput
+from benchmarks import rounds, throughput
+from benchmarks.products import limit_step
 from website.throughput import benchmarks
 
 ROOT = Path(__file__).absolute().parents[1]
@@ -85,7 +86,7 @@ def test_the_limit_does_the_matrix_products_of_the_architecture(training):
         if training:
             logits.sum().backward()
     like = {"dtype": torch.float32, "device": "cpu"}
-    step = throughput.limit_step(architecture.products(2), training, like)
+    step = limit_step(architecture.products(2), training, like)
     with FlopCounterMode(display=False) as limit:
         step()
     assert limit.get_total_flops() == models.get_total_flops()
@@ -164,7 +165,7 @@ def test_a_peer_that_is_not_installed_is_left_out(monkeypatch, capsys):
 def test_a_bad_option_ends_in_one_line(monkeypatch, words, message):
     monkeypatch.setattr(sys, "argv", ["throughput.py", "--quick", *words])
     with pytest.raises(SystemExit) as end:
-        throughput.main()
+        rounds.main(throughput.run)
     assert end.value.code == f"error: {message}"
 
 

@@ -1,5 +1,6 @@
 """vitlit.studies: what is computed from many runs."""
 
+import json
 import math
 from pathlib import Path
 
@@ -9,13 +10,13 @@ import pytest
 from vitlit import records, studies
 
 
-def runs_of(variant, accuracies, seconds=60.0, **other):
+def runs_of(variant, accuracies, **other):
     """What the statistics need of records: a run a seed."""
     about = {"variant": variant, "preset": "ablation", "data": "cifar10", "epochs": 1, **other}
     return [
         records.Run(
             Path(f"{variant}-{seed}"), {}, {}, {},
-            {**about, "seed": seed, "test_accuracy": accuracy, "train_seconds": seconds}, {},
+            {**about, "seed": seed, "test_accuracy": accuracy}, {},
         )
         for seed, accuracy in enumerate(accuracies)
     ]  # fmt: skip
@@ -26,16 +27,33 @@ BASE = runs_of("", [0.50, 0.52, 0.54])
 
 
 def test_a_change_is_compared_seed_by_seed_and_the_most_harmful_comes_first():
-    better, worse = runs_of("b", [0.53, 0.56, 0.57], 120), runs_of("w", [0.40, 0.42, 0.44])
+    better, worse = runs_of("b", [0.53, 0.56, 0.57]), runs_of("w", [0.40, 0.42, 0.44])
     first, second = studies.effects([*better, *reversed(BASE), *reversed(worse)])
     assert (first.variant, second.variant) == ("w", "b")
     assert first.differences == pytest.approx([-10, -10, -10])
     assert second.differences == pytest.approx([3, 4, 3])
     assert (first.mean, second.mean) == pytest.approx((-10, 10 / 3))
-    assert (first.cost, second.cost) == (1, 2)
     assert first.measurable
     assert second.measurable
     assert [run.summary["seed"] for run in first.base] == [0, 1, 2]
+
+
+def test_the_cost_of_a_change_is_the_median_ratio_that_was_measured(tmp_path):
+    file = tmp_path / "steps.json"
+    changed = {"b": {"ratio": {"median": 1.5, "rounds": [1.4, 1.5, 9.0]}}}
+    file.write_text(json.dumps({"variants": {"changed": changed}}))
+    costs = studies.costs(file)
+    runs = [*BASE, *runs_of("b", [0.53, 0.56, 0.57]), *runs_of("w", [0.40, 0.42, 0.44])]
+    assert [(e.variant, e.cost) for e in studies.effects(runs, costs)] == [("w", None), ("b", 1.5)]
+    assert [e.cost for e in studies.effects(runs)] == [None, None]
+
+
+def test_what_was_not_measured_has_no_cost_and_a_damaged_file_is_named(tmp_path):
+    assert studies.costs(tmp_path / "none.json") == {}
+    for text in ("{", "[]", '{"variants": {"changed": {"b": {"ratio": null}}}}'):
+        (tmp_path / "steps.json").write_text(text)
+        with pytest.raises(ValueError, match=r"steps\.json cannot be read .* repeat `make steps`"):
+            studies.costs(tmp_path / "steps.json")
 
 
 def test_a_difference_within_the_spread_is_not_measurable():

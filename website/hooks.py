@@ -20,6 +20,7 @@ from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
+from vitlit import studies
 from website import ROOT, downloads, equations, pictures, results, throughput
 from website.notebooks import WATCHING, notebooks_of
 from website.translation.catalogs import Edition
@@ -108,6 +109,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     untranslated = config.extra["words"]["untranslated"]
     markdown = edition.markdown(page.file.src_uri.removesuffix(".md"), markdown, untranslated)
     if page.meta.get("numbers"):
+        measured = ROOT / "benchmarks/results"
         # Jinja's own comments begin with {#, as a heading's id does.
         environment = Environment(
             undefined=StrictUndefined,
@@ -118,8 +120,9 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         )
         return environment.from_string(markdown).render(
             chapters=config.extra["existing_chapters"],
-            benchmarks=throughput.benchmarks(ROOT / "benchmarks/results", edition.word),
-            **results.context(ROOT / "runs", page, config, files, edition.word),
+            benchmarks=throughput.benchmarks(measured, edition.word),
+            steps=throughput.training_steps(measured, edition.word),
+            **results.context(ROOT / "runs", page, config, files, edition.word, studies.costs()),
         )
     return markdown
 

@@ -6,7 +6,7 @@ A parameter `_` puts words into the language of the page, as in gettext.
 import json
 import math
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +29,19 @@ DRAWN: dict[tuple[Any, ...], figures.Picture] = {}
 
 
 def context(
-    folder: Path, page: Page, config: MkDocsConfig, files: Files, _: Translate = str
+    folder: Path,
+    page: Page,
+    config: MkDocsConfig,
+    files: Files,
+    _: Translate = str,
+    costs: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
     """What a page's Markdown can say.
 
     `presets` with their runs, the most accurate first, and `runs`, the same in one list; the
-    `ablation` with its runs and the `effects` of its variants; the presets that are `tuned` from
-    others' weights; the `scaling` with the number of images; what was `tried` before; the
-    `headline`, one run; and pictures, each None where there is nothing to draw.
+    `ablation` with its runs and the `effects` of its variants, whose `costs` are given; the presets
+    that are `tuned` from others' weights; the `scaling` with the number of images; what was `tried`
+    before; the `headline`, one run; and pictures, each None where there is nothing to draw.
     """
     found = studies.final(records.find(folder))
     groups = studies.by_preset(
@@ -50,7 +55,7 @@ def context(
     )
     scaling = [run for run in found if run.summary["preset"] == "scaling"]
     ablations = studies.ablations(found)
-    effects = studies.effects(ablations)
+    effects = studies.effects(ablations, costs)
     firsts = [group[0] for group in groups]
     headline = studies.best(found)
     presets = [shown_preset(group, _) for group in groups]
@@ -217,7 +222,7 @@ def shown_effects(effects: Sequence[studies.Effect], _: Translate = str) -> list
         {
             "variant": variant,
             "cells": [shown_effect(by[name]) if name in by else "" for name in presets],
-            "cost": f"{next(iter(by.values())).cost:.1f} ×",
+            "cost": next((f"{e.cost:.2f} ×" for e in by.values() if e.cost is not None), ""),
             "words": _(VARIANTS[variant].words) if variant in VARIANTS else "",
             "command": next(iter(by.values())).runs[0].config["command"],
         }

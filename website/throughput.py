@@ -1,4 +1,4 @@
-"""The benchmarks' numbers on the pages, read from what `make bench` wrote; needs no torch.
+"""The benchmarks' numbers on the pages, from files that they wrote; needs no torch.
 
 A parameter `_` puts words into the language of the page, as in gettext.
 """
@@ -7,6 +7,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from vitlit.studies import STEPS
 
 Translate = Callable[[str], str]
 
@@ -17,7 +19,58 @@ def benchmarks(folder: Path, _: Translate = str) -> list[dict[str, Any]]:
     Each has `tables`, one for an architecture in a mode; a table has `rows`, one for an
     implementation, with a cell for each of `precisions`. Raises ValueError on a damaged file.
     """
-    return [shown_benchmark(file, _) for file in sorted(folder.glob("*.json"))]
+    return [shown_benchmark(file, _) for file in comparisons(folder)]
+
+
+def comparisons(folder: Path) -> list[Path]:
+    """The files that `make bench` wrote; those of `make steps` lie beside them."""
+    return sorted(file for file in folder.glob("*.json") if file.name != STEPS.name)
+
+
+def training_steps(folder: Path, _: Translate = str) -> dict[str, Any] | None:
+    """What a training step costs, in words and rounded numbers; None where it was not measured.
+
+    `rows` has one for each preset and part of its patches; `scatter` is the largest standard
+    deviation that the cost of a variant has over the rounds. Raises ValueError on a damaged file.
+    """
+    file = folder / STEPS.name
+    if not file.exists():
+        return None
+    try:
+        result = json.loads(file.read_text(encoding="utf-8"))
+        environment, settings = result["environment"], result["settings"]
+        changed = result["variants"]["changed"].values()
+        return {
+            "command": result["command"],
+            "hardware": hardware(environment, _),
+            "processor": processor(environment),
+            "commit": environment["commit"],
+            "torch": environment["versions"]["torch"],
+            "rounds": settings["rounds"],
+            "block": f"{settings['seconds']:g}",
+            "rows": [step_of(case) for case in result["presets"]],
+            "scatter": f"{max(about['ratio']['deviation'] for about in changed):.2f}",
+        }
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise ValueError(f"{file} cannot be read ({error}); repeat `make steps`") from error
+
+
+def step_of(case: dict[str, Any]) -> dict[str, Any]:
+    """A preset's step at one part of its patches."""
+    shares = {
+        part: f"{100 * share['median']:.0f} ± {100 * share['deviation']:.0f} %"
+        for part in ("products", "optimizers")
+        for share in (case[part]["share"],)
+    }
+    return {
+        "preset": case["preset"],
+        "keep": f"{100 * case['keep']:g} %",
+        "tokens": case["tokens"],
+        "batch": case["batch_size"],
+        "milliseconds": rounded(case["step"]["median"]),
+        "throughput": rounded(case["images_per_second"]),
+        **shares,
+    }
 
 
 def shown_benchmark(file: Path, _: Translate = str) -> dict[str, Any]:

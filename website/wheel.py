@@ -12,6 +12,7 @@ import tomllib
 from fnmatch import fnmatch
 from pathlib import Path
 
+from vitlit.studies import STEPS
 from website import ROOT
 
 # The earliest moment that a zip archive can name.
@@ -51,7 +52,8 @@ def build(folder: Path, root: Path = ROOT) -> Path:
             shutil.copy(root / file, stage / file)
         ignore = shutil.ignore_patterns("__pycache__", ".*")
         shutil.copytree(root / "src/vitlit", stage / "src/vitlit", ignore=ignore)
-        for record in kept(root):
+        measured = [file for file in (root / STEPS,) if file.exists()]  # what chapter 6 shows
+        for record in (*kept(root), *measured):
             target = stage / "src/vitlit" / record.relative_to(root)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(record, target)

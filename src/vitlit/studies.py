@@ -7,7 +7,7 @@ import json
 import math
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -15,12 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from vitlit.records import Run
+from vitlit.records import Run, book
 
 # The data whose accuracy the book tells: not the digits that tests train on.
 DATA = ("cifar10", "cifar10-jpeg")
 # Runs that share these differ in the seed only; where they ran does not change what they are.
 GROUPED_BY = ("preset", "data", "device", "parameters")
+# Where `make steps` writes, from the root of the checkout; in a wheel, from the package.
+STEPS = Path("benchmarks/results/steps-cpu.json")
 
 
 def final(runs: Iterable[Run]) -> list[Run]:
@@ -83,6 +85,7 @@ class Effect:
     base: list[Run]  # the unchanged runs of the same seeds
     spread: float  # of the differences from seed to seed; infinite where no change has two seeds
     limit: float = math.inf  # how far the mean must be from zero to be no chance
+    cost: float | None = None  # of a step, as a multiple of the unchanged one's; None: not measured
 
     @property
     def preset(self) -> str:
@@ -108,17 +111,28 @@ class Effect:
         """Whether the mean difference is farther from zero than chance would bring it."""
         return abs(self.mean) > self.limit
 
-    @property
-    def cost(self) -> float:
-        """Training time, as a multiple of the unchanged runs'."""
-        pairs = zip(self.runs, self.base, strict=True)
-        return statistics.mean(
-            run.summary["train_seconds"] / base.summary["train_seconds"] for run, base in pairs
-        )
+
+def costs(file: Path | None = None) -> dict[str, float]:
+    """What a training step of each variant costs, as a multiple of the preset `ablation`'s.
+
+    Medians over rounds on an idle CPU, from the file that `make steps` wrote (by default the
+    book's); no variants where there is none. The seconds in run records do not tell: they hold
+    whatever else the machine did. Raises ValueError, naming the file, if it is damaged.
+    """
+    file = book().parent / STEPS if file is None else file
+    if not file.exists():
+        return {}
+    try:
+        changed = json.loads(file.read_text(encoding="utf-8"))["variants"]["changed"]
+        return {variant: float(about["ratio"]["median"]) for variant, about in changed.items()}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise ValueError(f"{file} cannot be read ({error}); repeat `make steps`") from error
 
 
-def effects(runs: Sequence[Run]) -> list[Effect]:
+def effects(runs: Sequence[Run], costs: Mapping[str, float] | None = None) -> list[Effect]:
     """The effect of every variant among `runs`, the most harmful first.
+
+    `costs` are what the function of that name returns; without them, no effect has a cost.
 
     A run is compared with the unchanged run of its own seed, preset, data and epochs; without one
     it is left out. The spread of a change is the standard deviation of its differences, but never
@@ -144,12 +158,14 @@ def effects(runs: Sequence[Run]) -> list[Effect]:
     families = Counter(kept(effect.base[0])[:-1] for effect in found)
     seeds = statistics.mode(len(effect.runs) for effect in found) if found else 0
     needed = spreads_needed(tuple(sorted(families.values())), seeds)
+    costs = {} if costs is None else costs
     wide = []
     for effect, own in zip(found, spreads, strict=True):
         spread = max(own or 0.0, least)
         # With fewer seeds than the others a mean is the less sure.
         limit = needed * spread * math.sqrt(seeds / len(effect.runs))
-        wide.append(replace(effect, spread=spread, limit=limit))
+        cost = costs.get(effect.variant) if effect.preset == "ablation" else None
+        wide.append(replace(effect, spread=spread, limit=limit, cost=cost))
     return sorted(wide, key=lambda effect: effect.mean)
 
 

@@ -14,6 +14,7 @@ from helpers import elsewhere
 from helpers.archives import CIFAR10, image_folder
 
 from notebooks import pairs
+from vitlit.studies import STEPS
 from website import LANGUAGES, ROOT, downloads, wheel
 
 CHAPTERS = sorted(path.stem for path in (ROOT / "notebooks").glob("[0-9]*.ipynb"))
@@ -127,6 +128,7 @@ def test_the_wheel_is_the_same_each_time_and_holds_records_and_weights(site, tmp
     assert {f"vitlit/{path.relative_to(ROOT).as_posix()}" for path in wheel.kept()} <= names
     assert not [name for name in names if name.endswith("training.pt")]
     assert "vitlit/runs/cpu-seed0/model.safetensors" in names
+    assert (f"vitlit/{STEPS}" in names) == (ROOT / STEPS).exists()
 
 
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="this is no git checkout")

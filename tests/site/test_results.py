@@ -60,17 +60,18 @@ def context(folder: Path) -> tuple[dict[str, Any], Files]:
     config.load_dict({"site_name": "vitlit", "docs_dir": str(folder), "site_dir": str(folder)})
     config.plugins = SimpleNamespace(_current_plugin=None)  # who a file would be said to come from
     page = SimpleNamespace(meta={"pictures": True}, file=SimpleNamespace(src_uri="results.md"))
-    return results.context(folder, page, config, files), files
+    return results.context(folder, page, config, files, costs={"positions=none": 1.25}), files
 
 
-def rendered(values: dict[str, Any]) -> str:
+def rendered(values: dict[str, Any], steps: dict[str, Any] | None = None) -> str:
     """The page's Markdown; a name that does not exist is an error."""
     environment = Environment(
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
         comment_start_string="<!--#", comment_end_string="#-->",
     )  # fmt: skip
     text = (ROOT / "docs/results.md").read_text(encoding="utf-8")
-    return environment.from_string(text).render(**values, benchmarks=[], chapters=[])
+    others = {"benchmarks": [], "steps": steps, "chapters": []}
+    return environment.from_string(text).render(**values, **others)
 
 
 @pytest.fixture
@@ -84,7 +85,7 @@ def many(tmp_path: Path) -> Path:
     write(tmp_path, "labml", 0.95, epochs=0.204)
     for seed in range(3):
         write(tmp_path, "ablation", 0.96 + seed / 100, seed)
-        write(tmp_path, "ablation", 0.86 + seed / 100, seed, "positions=none", train_seconds=60.0)
+        write(tmp_path, "ablation", 0.86 + seed / 100, seed, "positions=none")
         nothing = 0.96 + seed / 100 + (-0.01, 0.02, 0.005)[seed]
         write(tmp_path, "ablation", nothing, seed, "warmup=0")
     for size, accuracy in ((32, 0.971), (48, 0.985)):
@@ -129,7 +130,7 @@ def test_a_difference_that_chance_can_make_is_not_in_bold_type(many: Path) -> No
     assert (worse["variant"], nothing["variant"]) == ("positions=none", "warmup=0")
     assert re.fullmatch(r"\*\*−10\.0 ± \d\.\d\*\*", worse["cells"][0])
     assert re.fullmatch(r"\+0\.5 ± \d\.\d", nothing["cells"][0])
-    assert worse["cost"] == "0.1 ×"
+    assert (worse["cost"], nothing["cost"]) == ("1.25 ×", "")
     limit, spread = float(nothing["cells"][0].split("± ")[1]), 1.5
     assert limit / spread == pytest.approx(float(values["ablation"]["needed"]), abs=0.1)
 
@@ -177,6 +178,25 @@ def test_the_page_tells_every_command_and_verdict(many: Path) -> None:
     order = ["runs", "ingredients", "finetuning", "scaling"]
     order += ["classes", "mistakes", "tried", "repeat"]
     assert [name for name in headings if name in order] == order
+
+
+def test_the_page_says_where_the_time_of_a_change_is_from(many: Path) -> None:
+    values, _ = context(many)
+    without = rendered(values)
+    assert "has not been measured yet" in without
+    assert "{#steps}" not in without
+    shares = {"products": "70 ± 1 %", "optimizers": "5 ± 0 %"}
+    row = {"preset": "cpu", "keep": "25 %", "tokens": 17, "batch": 128, "milliseconds": "90.1"}
+    steps = {
+        "rounds": 13, "block": "0.5", "hardware": "2 CPU cores", "processor": "P", "torch": "2",
+        "commit": None, "scatter": "0.02", "command": "python -m benchmarks.steps",
+        "rows": [{**row, "throughput": "1,421", **shares}],
+    }  # fmt: skip
+    text = rendered(values, steps)
+    assert text.index("{#throughput}") < text.index("{#steps}")
+    assert "| `cpu` | 25 % | 17 | 128 | 90.1 | 1,421 | 70 ± 1 % | 5 ± 0 % |\n" in text
+    assert "Time is that of [a training step](#steps)" in text
+    assert "no commit. A step is" in text
 
 
 def test_a_tuned_model_is_shown_with_its_start_and_its_tokens(many: Path) -> None:

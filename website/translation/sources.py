@@ -13,6 +13,7 @@ from babel.messages.extract import extract_from_file
 
 from vitlit.presets import VARIANTS
 from website import ROOT
+from website.throughput import comparisons
 from website.translation.text import messages, unwrapped
 
 # The catalog of what is no page: menus, and words that Python puts into pages.
@@ -87,7 +88,7 @@ def words(root: Path) -> list[str]:
     found += (variant.words for variant in VARIANTS.values())
     tried = json.loads((root / "docs/data/tried.json").read_text(encoding="utf-8"))
     found += (row[key] for row in tried for key in ("what", "note", "tested_on") if row[key])
-    for file in sorted((root / "benchmarks/results").glob("*.json")):
+    for file in comparisons(root / "benchmarks/results"):
         measured = json.loads(file.read_text(encoding="utf-8"))["implementations"]
         found += (f"{name} {about['note']}" for name, about in measured.items() if about["note"])
     return found
