@@ -148,3 +148,23 @@ def by_images(runs: Sequence[Run]) -> dict[str, dict[int, list[Run]]]:
         sizes = groups.setdefault(run.summary["model"], {})
         sizes.setdefault(run.summary["images"], []).append(run)
     return dict(sorted(groups.items(), reverse=True))
+
+
+def attention(run: Run) -> dict[str, Any] | None:
+    """What `make attention` found about a run's weights; None where it has not been asked.
+
+    The file is attention/NAME.json beside the run. Raises ValueError if it is damaged, or was made
+    with other weights than the run has now.
+    """
+    file = run.path.parent / "attention" / f"{run.name}.json"
+    if not file.exists():
+        return None
+    again = f"repeat `make attention`, or remove {file.parent.name}/{file.name}"
+    try:
+        found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        weights = found["weights"]
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise ValueError(f"{file} cannot be read ({error}); {again}") from error
+    if weights != run.checksum:
+        raise ValueError(f"{file} tells of other weights than {run.name} has now; {again}")
+    return found
