@@ -137,6 +137,12 @@ def standing_out(inputs: Float[Tensor, "B C H W"], patch_size: int) -> Float[Ten
     return (patches - patches.mean(dim=1, keepdim=True)).norm(dim=2)
 
 
+def contrast_of(inputs: Float[Tensor, "B C H W"], patch_size: int) -> Float[Tensor, "B N"]:
+    """The deviation of each patch's pixels within a channel: 0 where it has but one color."""
+    patches = patchify(inputs, patch_size).unflatten(2, (inputs.shape[1], -1))
+    return patches.var(dim=3, correction=0).mean(dim=2).sqrt()
+
+
 def effects(
     model: nn.Module, inputs: Float[Tensor, "B C H W"], patch_size: int
 ) -> Float[Tensor, "E B N"]:
@@ -309,7 +315,7 @@ def measure(classifier: Classifier, data: datasets.Dataset, count: int) -> dict[
     whole = evaluate(classifier, data.test_images, data.test_labels)
     logits = whole.probabilities.clamp_min(1e-30).log()  # up to a constant, which does not matter
     tempered, temperatures = crossed(logits, whole.labels)
-    contrast = patchify(inputs, P).std(dim=2)
+    contrast = contrast_of(inputs, P)
     found: dict[str, Tensor] = {
         "index": index,
         "agreement": torch.stack([
@@ -376,6 +382,7 @@ def summarize(found: Mapping[str, np.ndarray]) -> dict[str, Any]:
             }
             for i in range(len(found["norm_median"]))
         ],
+        "criterion": {"high": HIGH, "lower": LOWER, "share": SHARE, "top": TOP},
         "at_border": at_border(np.ones(found["grid"].prod()), found["grid"]),
         "calibration": {
             **calibration(found["confidence"], found["right"]),
@@ -436,6 +443,8 @@ def calibration(confidence: np.ndarray, right: np.ndarray) -> dict[str, Any]:
         "chance": np.mean(chance),
         "bins": [
             {
+                "low": i / BINS,
+                "high": (i + 1) / BINS,
                 "images": counts[i],
                 "confidence": sums[i] / counts[i],
                 "accuracy": rights[i] / counts[i],

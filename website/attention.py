@@ -11,13 +11,18 @@ from website.throughput import Translate, hardware
 
 # Of the effects of an erased patch: those that are drawn.
 DRAWN = ("logit", "all logits")
+# A curve for each order of erasing: that of the fixed map is dashed, in the color of the rollout.
+CURVES = ("rollout", "last", "blind", "distance", "erasure", "random", "fixed")
 # What 95 of 100 normal numbers lie within, in deviations.
 WITHIN = 1.96
 
 
-def shown(found: Mapping[str, Any], _: Translate = str) -> dict[str, Any]:
-    """One result as the page tells it: tables, verdicts, and what repeats it."""
-    result = found["result"]
+def shown(found: Mapping[str, Any], smoothing: float, _: Translate = str) -> dict[str, Any]:
+    """One result as the page tells it: tables, verdicts, and what repeats it.
+
+    `smoothing` is the label smoothing that the model was trained with.
+    """
+    result, criterion = found["result"], found["result"]["criterion"]
     agreement, differences = result["agreement"], result["differences"]
     calibration = result["calibration"]
     return {
@@ -37,6 +42,12 @@ def shown(found: Mapping[str, Any], _: Translate = str) -> dict[str, Any]:
             {"name": name, "cells": [told(rows[name], 1, 2, _) for rows in differences.values()]}
             for name in next(iter(differences.values()))
         ],
+        # The maps that say more than places do, by the effect that they are compared with.
+        "more": {
+            effect: [name.partition(" ")[0] for name, row in rows.items() if row["low"] > 0]
+            for effect, rows in differences.items()
+        },
+        "all_logits": {name: spread(row) for name, row in agreement["all logits"].items()},
         "together": result["together"],
         "orders": [
             {
@@ -61,6 +72,12 @@ def shown(found: Mapping[str, Any], _: Translate = str) -> dict[str, Any]:
             for i, row in enumerate(result["norms"], 1)
         ],
         "separate": [i for i, row in enumerate(result["norms"], 1) if row["separate"]],
+        "criterion": {
+            "high": f"{criterion['high']:g}",
+            "lower": f"{criterion['lower']:g}",
+            "in": f"{1 / criterion['share']:,.0f}",
+            "top": f"{100 * criterion['top']:g} %",
+        },
         "at_border": f"{100 * result['at_border']:.0f} %",
         "calibration": {
             "images": f"{calibration['images']:,}",
@@ -68,6 +85,9 @@ def shown(found: Mapping[str, Any], _: Translate = str) -> dict[str, Any]:
                 name: f"{100 * calibration[name]:.1f} %"
                 for name in ("error", "chance", "confidence", "accuracy")
             },
+            "target": f"{1 - smoothing + smoothing / len(found['data']['classes']):.2f}"
+            if smoothing
+            else "",
             "under": calibration["confidence"] < calibration["accuracy"],
             "temperatures": [f"{T:.2f}" for T in calibration["temperatures"]],
             "tempered": f"{100 * calibration['tempered']['error']:.1f} %",
@@ -147,7 +167,8 @@ def pictures(found: Mapping[str, Any]) -> dict[str, Any]:
                         *(100 * cell["mean"] for cell in cells),
                     ],
                 )
-                for name, cells in result["deletion"].items()
+                for name in CURVES
+                if (cells := result["deletion"][name])
             },
             "erased patches",
             "test accuracy / %",

@@ -59,6 +59,7 @@ def context(
     firsts = [group[0] for group in groups]
     headline = studies.best(found)
     looked = studies.attention(headline) if headline else None
+    smoothing = headline.config.get("label_smoothing", 0.0) if headline else 0.0
     presets = [shown_preset(group, _) for group in groups]
     others = (*ablations, *scaling, *(run for group in tuned for run in group))
     shown = [run.summary["data"] for run in (*firsts, *others)]
@@ -79,10 +80,12 @@ def context(
             for row in json.loads((ROOT / "docs/data/tried.json").read_text(encoding="utf-8"))
         ],
         "headline": shown_run(headline, _) if headline else None,
-        "attention": attention.shown(looked, _) if looked else None,
+        "attention": attention.shown(looked, smoothing, _) if looked else None,
         "classes": list(firsts[0].summary["per_class"]) if firsts else [],
     }
-    written = [(run.path, (run.path / "summary.json").stat().st_mtime) for run in found]
+    written: list[tuple[Any, float]] = [
+        (run.path, (run.path / "summary.json").stat().st_mtime) for run in found
+    ]
     drawn: dict[str, Callable[[], figures.Picture]] = {}
     if groups:
         drawn["curves"] = lambda: figures.curves([run for group in groups for run in group])
@@ -102,7 +105,7 @@ def context(
             drawn["mistakes"] = lambda: picture_of_mistakes(headline)
     if looked:
         drawn |= attention.pictures(looked)
-        written.append((Path(looked["run"]), looked["seconds"]))
+        written.append((looked["weights"], looked["seconds"]))
     for name in PICTURES:
         wanted = page.meta.get("pictures") and name in drawn
         key = (name, *written)

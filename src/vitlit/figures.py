@@ -353,10 +353,10 @@ def bars(
 def intervals(panels: Mapping[str, Mapping[str, tuple[float, float, float]]]) -> Picture:
     """Means with their intervals (mean, low, high): a panel for each quantity, a row for each name.
 
-    Hollow and gray is a mean whose interval holds 0.
+    All panels have one scale. Hollow and gray is a mean whose interval holds 0.
     """
     most = max(map(len, panels.values()))
-    figure, axes = canvas(7.6, 0.3 * most + 0.7, 1, len(panels))
+    figure, axes = canvas(7.6, 0.3 * most + 0.7, 1, len(panels), sharex=True)
     for axis, (quantity, rows) in zip(axes.flat, panels.items(), strict=True):
         axis.axvline(0, color=INK, linewidth=1)
         for row, (mean, low, high) in enumerate(rows.values()):
@@ -377,11 +377,13 @@ def intervals(panels: Mapping[str, Mapping[str, tuple[float, float, float]]]) ->
 def reliability(bins: Sequence[Mapping[str, float]]) -> Picture:
     """Accuracy over confidence, a dot for each bin with two standard errors, and how many it holds.
 
-    A bin has `confidence`, `accuracy` and `images`. On the line both are equal.
+    A bin goes from `low` to `high`, and has the mean `confidence`, the `accuracy` and the number of
+    `images`. On the line confidence and accuracy are equal.
     """
     figure, axes = canvas(7.6, 3.0, 1, 2)
-    confidence, accuracy, images = (
-        np.array([row[name] for row in bins]) for name in ("confidence", "accuracy", "images")
+    confidence, accuracy, images, low, high = (
+        np.array([row[name] for row in bins])
+        for name in ("confidence", "accuracy", "images", "low", "high")
     )
     left, right = axes.flat
     left.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle="--")
@@ -389,7 +391,7 @@ def reliability(bins: Sequence[Mapping[str, float]]) -> Picture:
     left.errorbar(confidence, accuracy, error, fmt="o", markersize=4, color=BLUE, linewidth=1.2)
     left.set_ylim(-0.02, 1.02)
     left.set_ylabel("accuracy")
-    right.bar(confidence, images, 0.05, color=BLUE)
+    right.bar(low, images, 0.9 * (high - low), align="edge", color=BLUE)
     right.set_ylabel("images")
     for axis in (left, right):
         axis.set_xlim(0, 1.02)
