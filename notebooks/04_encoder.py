@@ -268,13 +268,13 @@ reveal(SelfAttention.split)
 reveal(SelfAttention.merge)
 
 # %% [markdown]
-# `forward` leaves the middle to PyTorch. `scaled_dot_product_attention` computes the same numbers, but its fast kernels work in pieces and never store $A$. That saves $h T^2$ numbers for each image.
+# `forward` leaves the middle to PyTorch. `scaled_dot_product_attention` computes the same numbers, but its fast kernels work in pieces and never store $A$. That saves $h T^2$ numbers for each image. In one case this is the slower way: training on a CPU with few tokens. There `forward` takes the other path, which comes next.
 
 # %% tags=["reveal"]
 reveal(SelfAttention.forward)
 
 # %% [markdown]
-# But we want to look at $A$. So there is a second path that keeps it.
+# We also want to look at $A$. So there is a second path that keeps it.
 
 # %% tags=["reveal"]
 reveal(SelfAttention.with_weights)

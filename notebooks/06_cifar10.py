@@ -236,6 +236,8 @@ figures.lines({"AdamW": (steps, curve)}, "step", "learning rate", height=2.2)
 reveal(optimizers_for)
 
 # %% [markdown]
+# The three maps of queries, keys and values are stored as one matrix. To Muon they are three.
+#
 # A gradient matrix is lopsided: a few directions are strong, most are weak. Muon keeps the directions and makes most of them about equally strong. Five rounds of a polynomial in the matrix do it, without ever computing a singular value. What it is applied to is not the last gradient alone but **momentum**, which gave Muon the first half of its name: a running mean of the gradients, with a little more of the newest (Nesterov's variant).
 
 # %% tags=["reveal"]
@@ -260,7 +262,9 @@ figures.lines({n: (ranks, v) for n, v in values.items()}, "rank", "singular valu
 # **Figure 6.7.** Singular values of one gradient, as it is and after orthogonalization. Of 64, 50 end between 0.7 and 1.2. The weakest are raised too, but by no more than a factor of about 485 (that is $3.4445^5$, the polynomial's slope at 0 in five rounds), so they stay below.
 
 # %% [markdown]
-# Third, a better **start**. The paper's code begins with random matrices. In trained ViTs two products of matrices are not random at all: what a head compares, $W_q^\top W_k$, resembles the identity, and what the heads return together, $W_{out} W_v$, minus the identity. (The matrices are those that PyTorch stores, chapter 4's transposed.) [Trockman and Kolter (2023)](../docs/bibliography.md#trockman2023) begin there. In language models they report other signs.
+# Third, a better **start**. The paper's code begins with random matrices. The recipe takes from two better ones.
+#
+# The first copies what training ends with. In trained ViTs two products of matrices are not random at all: what a head compares, $W_q^\top W_k$, resembles the identity, and what the heads return together, $W_{out} W_v$, minus the identity. (The matrices are those that PyTorch stores, chapter 4's transposed.) [Trockman and Kolter (2023)](../docs/bibliography.md#trockman2023) begin there. In language models they report other signs.
 
 # %% tags=["reveal"]
 reveal(mimetic_)
@@ -284,7 +288,45 @@ figures.heatmaps([left, right, left @ right], signed=True, inches=1.5)
 # **Figure 6.8.** The two factors, and their product: noise plus a multiple of the identity.
 
 # %% [markdown]
-# Fourth, **half of the patches**. Most of a picture can be guessed from the rest of it. So in most epochs, the earlier ones, only a random half of its patches enters the encoder, another half each time. The patches keep their positions, and nothing else has to know. An epoch then costs less than half the time, and the time that is saved pays for more epochs. For the last epochs all patches come back, as in the test. This is PatchDropout ([Liu et al. 2022](../docs/bibliography.md#liu2022)).
+# The second copies what a convolution is. A convolution of 3×3 looks at a place and its eight neighbors. Attention can begin like that: each head looks at one neighbor of every patch ([Zheng et al. 2025](../docs/bibliography.md#zheng2025)).
+#
+# It takes three steps. Positions begin as sines and cosines, but in dimensions of their own, which everything else leaves alone at first. In such numbers a step to a neighbor is a rotation. And queries and keys read these numbers only, the keys rotated by one step.
+
+# %% tags=["reveal"]
+from vitlit.structured import look_around_, rotation, structured_
+
+reveal(look_around_)
+
+# %% tags=["reveal"]
+reveal(rotation)
+
+# %% [markdown]
+# The rest of this start is short. The products of values and output begin as in the first one. And the patch embedding makes the strongest components of a patch (chapter 2) equally strong, which is called *whitening*.
+
+# %% tags=["reveal"]
+reveal(structured_)
+
+# %% [markdown]
+# Nothing is trained yet, and the heads look around. One patch asks; a map is a head, the mean over 64 pictures:
+
+# %%
+starting = classifier_for(preset("cpu"), pictures, pictures.train_images)
+rows, columns = starting.model.positions.grid
+middle = rows // 2 * columns + columns // 2
+watched = starting.watch(pictures.train_images[:64])
+maps = [
+    head.view(rows, columns)
+    for i in range(1, 4)
+    for head in watched[f"attention_{i}"].mean(dim=0)[:, 1 + middle, 1:]
+]
+figures.heatmaps(maps, columns=9, inches=0.7)
+
+# %% [markdown] tags=["caption"]
+# <!-- alt: Nine small maps of eight by eight squares. Each has one bright spot with a soft edge, in the middle or one square beside it, in another direction each. -->
+# **Figure 6.9.** Where the heads of the first three blocks look before training, as seen from one patch in the middle: at it, or at one of its eight neighbors.
+
+# %% [markdown]
+# Fourth, **a part of the patches**. Most of a picture can be guessed from the rest of it. So in the earlier epochs only a random part of its patches enters the encoder, a quarter or a half, and others each time. The patches keep their positions, and nothing else has to know. The time that is saved pays for more epochs. In the last epochs all patches come back, as in the test. This is PatchDropout ([Liu et al. 2022](../docs/bibliography.md#liu2022)). What a step costs with a part of the patches stands on the [results page](../docs/results.md#throughput): less than with all, but not in proportion, since the optimizers' work stays.
 
 # %% tags=["reveal"]
 reveal(fewer_patches)
@@ -303,10 +345,10 @@ figures.images([one[0], *halves.byte()], columns=5, inches=0.9)
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: A training picture, and four copies of it in which a different half of the small squares is gray. -->
-# **Figure 6.9.** A picture, and four of the halves that an epoch might show of it.
+# **Figure 6.10.** A picture, and four of the halves that an epoch might show of it.
 
 # %% [markdown]
-# Fifth, small things. *Label smoothing* asks for a little less than certainty: a tenth of the probability is spread evenly over all classes. *Clipping* shortens a gradient that is longer than 1. In long runs an *average* of the weights follows them: after each step it moves towards them by a small part of the way, so the older a step, the less it counts, exponentially. In the end the average counts instead of the last weights, which still tremble. (Where there is one, the loss in figure 6.10 is that of the weights in training, and the accuracy that of their average.) All of it fits into one loop. It looks at the losses every ten steps: a run whose loss is no number any more is stopped, and says what to lower.
+# Fifth, small things. *Label smoothing* asks for a little less than certainty: a tenth of the probability is spread evenly over all classes. *Clipping* shortens a gradient that is longer than 1. In long runs an *average* of the weights follows them: after each step it moves towards them by a small part of the way, so the older a step, the less it counts, exponentially. In the end the average counts instead of the last weights, which still tremble. (Where there is one, the loss in figure 6.11 is that of the weights in training, and the accuracy that of their average.) All of it fits into one loop. It looks at the losses every ten steps: a run whose loss is no number any more is stopped, and says what to lower.
 
 # %% tags=["reveal", "wide"]
 reveal(train_epoch)
@@ -366,7 +408,7 @@ figures.curves([full])
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Two panels over the epochs of the run. Left, the training loss falls, with a step down after about three quarters; right, the test accuracy rises and flattens. -->
-# **Figure 6.10.** The run, epoch by epoch. The step is where all patches come back. The record holds the same numbers as a table, `metrics.csv`.
+# **Figure 6.11.** The run, epoch by epoch. The step is where all patches come back. The record holds the same numbers as a table, `metrics.csv`.
 
 # %% [markdown]
 # How sure is such a number? Each of $n$ test pictures is right with probability $p$. Then the measured fraction scatters by about
@@ -393,26 +435,30 @@ print(f"{statistics.mean(seeds):.2f} % ± {spread:.2f} %   {len(seeds)}")
 # %% [markdown]
 # ## What each ingredient is worth {#ingredients}
 #
-# Which trick mattered? Change one thing, keep everything else, and train again. The preset `ablation` is a small model and one epoch, so that it can be run often: each change with three seeds, each compared with the unchanged run of the same seed. `vitlit ablate` repeats them all. The first number is the accuracy without a change. Then comes a line for each change: the difference, its spread from seed to seed (never less than the median spread of all changes), and the time as a multiple of that without a change.
+# Which trick mattered? Change one thing, keep everything else, and train again. The presets for this are small models and one epoch, so that they can be run often: each change with three seeds, each run compared with the unchanged one of the same seed. `vitlit ablate` repeats them all.
+#
+# Many changes are compared here. Of many that do nothing, some look like something by luck. So a difference counts only if it is larger than the limit behind the ±. The limit is chosen such that of twenty tables in which no change does anything, nineteen call none of them an effect ([how](../docs/results.md#ingredients)). An asterisk marks what counts.
 
 # %%
 effects = studies.effects(studies.ablations(found))
-base = {run.path: 100 * run.summary["test_accuracy"] for effect in effects for run in effect.base}
-print(f"{'':<22}{statistics.mean(base.values()):6.2f} %")
-for effect in effects:
-    print(f"{effect.variant:<22}{effect.mean:+6.2f} ± {effect.spread:.2f}   {effect.cost:4.1f} ×")
+for base in dict.fromkeys(effect.preset for effect in effects):
+    same = [effect for effect in effects if effect.preset == base]
+    print(f"{base:<24}{100 * studies.mean_accuracy(same[0].base):6.2f} %")
+    for effect in same:
+        mark = "*" if effect.measurable else ""
+        print(f"{effect.variant:<24}{effect.mean:+6.2f} ± {effect.limit:.2f} {mark}")
 
 # %% tags=["figure"]
 figures.ablations(effects)
 
 # %% [markdown] tags=["caption"]
-# <!-- alt: A chart with a row for every change, from the most harmful to the most useful: a marker at the mean difference in accuracy, a bar for its spread and a dot for each seed. Some markers are hollow and gray. -->
-# **Figure 6.11.** The accuracy that a change costs or brings, in percentage points. A dot is a seed, the marker their mean, the bar its spread. The gray band: how far the unchanged runs scatter. Hollow and gray: no measurable effect.
+# <!-- alt: A chart with a row for every change, from the most harmful to the most useful: a marker at the mean difference in accuracy, a bar around it and a dot for each seed. Some markers are hollow, and their bars reach zero. -->
+# **Figure 6.12.** The accuracy that a change costs or brings, in percentage points. A dot is a seed, the marker their mean. The bar is the limit to both sides; where it reaches zero, the marker is hollow.
 
 # %% [markdown]
 # Three parts carry the run: the optimizer, small patches, and positions. A good start is worth nearly as much as positions. Shuffling the patches of all pictures in one and the same way costs less than taking the positions away: an order that is always the same can be learned. But the sines and cosines that the positions begin with describe a grid, and that is lost.
 #
-# Weight decay, warm-up and augmentation show no measurable effect. Weight decay and augmentation guard against learning by heart, and in one epoch no picture is seen twice. Warm-up guards against a shaky start, which this small model does not seem to have. The MLP head and the class token even cost a little here. And smaller patches help, at almost four times the price. So a table like this holds for its budget, not for all. That is the reason to make your own.
+# Some changes show no effect that can be told from chance, and for some there is a reason. Weight decay has no time to act: over this epoch it shrinks a matrix by 4 to 13 % (see the recipe). Augmentation guards against learning by heart, and in one epoch no picture is seen twice. So a table like this holds for its budget, not for all. That is the reason to make your own.
 
 # %% [markdown]
 # ## What it gets wrong {#mistakes}
@@ -436,7 +482,7 @@ figures.confusion(full.summary["confusion"], trained.classes)
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: A ten by ten table of counts, bright on the diagonal. Off the diagonal the largest numbers stand between cat and dog. -->
-# **Figure 6.12.** True class by row, predicted class by column, in test pictures.
+# **Figure 6.13.** True class by row, predicted class by column, in test pictures.
 
 # %% [markdown]
 # The most telling mistakes are the confident ones. Under each picture stands what the model said, and what it is.
@@ -459,7 +505,7 @@ if trained.trained_on == pictures.title and not result.right.all():
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Eight test pictures in a row, each with the wrong class that the model was sure of and, in brackets, the true one. -->
-# **Figure 6.13.** The most confident mistakes of the run: said, and in brackets what it is.
+# **Figure 6.14.** The most confident mistakes of the run: said, and in brackets what it is.
 
 # %% [markdown]
 # And Chelsea? She is no CIFAR-10 picture: another camera, another crop, another size. Scaled to 32 pixels she is still a cat to us. Her three likeliest classes:
@@ -499,7 +545,7 @@ figures.heatmaps(maps, columns=9, inches=0.8, signed=True)
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Two rows of nine small maps, one map a place. In the upper row each map has a smooth orange spot around its own place. In the lower row the spots are still there, with rougher edges, and many are stretched sideways. -->
-# **Figure 6.14.** Similarity of nine positions with all others, before and after training. The grid was given; training kept it and bent it.
+# **Figure 6.15.** Similarity of nine positions with all others, before and after training. The grid was given; training kept it and bent it.
 
 # %% [markdown]
 # With more data a ViT needs less help. The paper starts from random positions, pre-trains on up to 303 million pictures, and finds the same kind of map in the end (its figure 7).
@@ -526,7 +572,7 @@ figures.images(seen, [f"{side} px" for side in sides], inches=1.8)
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: The tabby cat's face as a square picture three times: sharp at 256 pixels, coarse at 64, a few blocks of color at 32. -->
-# **Figure 6.15.** The photograph, cropped and resized to three sizes.
+# **Figure 6.16.** The photograph, cropped and resized to three sizes.
 
 # %% [markdown]
 # ## Receipt {#receipt}

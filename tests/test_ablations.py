@@ -5,7 +5,13 @@ import torch
 from helpers.tiny import MODEL
 from torch import nn
 
-from vitlit.ablations import PostNormBlock, post_norm_, shuffle_patches_
+from vitlit.ablations import (
+    ConvolutionalStem,
+    PostNormBlock,
+    convolutional_stem_,
+    post_norm_,
+    shuffle_patches_,
+)
 from vitlit.config import ViTConfig
 from vitlit.vit import VisionTransformer
 
@@ -54,3 +60,26 @@ def test_patches_are_shuffled_alike_in_every_image_and_positions_stay(model):
     assert torch.equal(model.watch(images)["embedded"], after["embedded"])
     positions = after["with_positions"] - after["with_class"]
     torch.testing.assert_close(positions[0], model.positions.table)
+
+
+def test_a_convolutional_stem_gives_a_token_for_each_square_of_pixels(model):
+    convolutional_stem_(model)
+    model.embedding.eval()
+    images = torch.randn(2, 3, 8, 12)
+    tokens = model.embedding(images)
+    assert tokens.shape == (2, 6, MODEL["width"])
+    assert model(images).shape == (2, 10)
+    convolutions = [m for m in model.embedding.layers if isinstance(m, nn.Conv2d)]
+    assert [(c.kernel_size[0], c.stride[0]) for c in convolutions] == [(3, 2), (3, 2), (1, 1)]
+    assert [c.out_channels for c in convolutions] == [MODEL["width"] // 2, *[MODEL["width"]] * 2]
+    # A token sees its square, and three pixels around it to the left and above; row by row.
+    far = images.clone()
+    far[:, :, :4, 8:] += 1
+    changed = (model.embedding(far) != tokens).any(dim=-1)[0]
+    assert changed.tolist() == [False, False, True, False, False, True]
+
+
+@pytest.mark.parametrize(("patch_size", "width"), [(3, 16), (1, 16), (8, 6)])
+def test_a_stem_that_cannot_halve_is_refused(patch_size, width):
+    with pytest.raises(ValueError, match=f"patch_size is {patch_size} and width {width}: set"):
+        ConvolutionalStem(patch_size, 3, width)

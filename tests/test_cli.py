@@ -540,7 +540,7 @@ def test_ablate_trains_what_is_missing_and_only_that(vitlit, trained, tmp_path, 
     (tmp_path / "my-runs").mkdir()
     variants = {name: presets.VARIANTS[name] for name in ("norm=post", "patch_size=2")}
     monkeypatch.setattr(presets, "VARIANTS", variants)
-    words = ["ablate", "--seeds", 1, "--jobs", 2, "--data", root / "tiny"]
+    words = ["ablate", "--preset", "ablation", "--seeds", 1, "--jobs", 2, "--data", root / "tiny"]
     code, out, err = vitlit(*words)
     assert code == 0, err
     names = ["ablation-seed0", "ablation-norm-post-seed0", "ablation-patch_size-2-seed0"]

@@ -33,11 +33,11 @@ def run(preset="cpu", epochs=2):
     )
 
 
-def effect(*differences, measurable=True, spread=0.5):
+def effect(*differences, measurable=True, limit=0.5, preset="ablation"):
     """What the figures need of an effect."""
     return SimpleNamespace(
-        variant="positions=none", base=[run("a"), run("b")], differences=differences,
-        mean=sum(differences) / len(differences), spread=spread, measurable=measurable,
+        variant="positions=none", preset=preset, differences=differences,
+        mean=sum(differences) / len(differences), limit=limit, measurable=measurable,
     )  # fmt: skip
 
 
@@ -76,8 +76,12 @@ DRAWN = {
     "accuracy_over_images": lambda: figures.accuracy_over_images(
         {"vit": {1000: [run(), run()], 50_000: [run()]}, "resnet": {1000: [run()]}}
     ),
+    "results_over_steps": lambda: figures.results_over_steps(
+        {10_000: {1: [run()], 2: [run(), run()]}, 50_000: {1: [run()], 4: [run()]}}
+    ),
     "ablations": lambda: figures.ablations([effect(-3.0, -2.0), effect(0.3, -0.3)]),
-    "ablations, one seed": lambda: figures.ablations([effect(1.0, spread=float("inf"))]),
+    "ablations, one seed": lambda: figures.ablations([effect(1.0, limit=float("inf"))]),
+    "ablations of two": lambda: figures.ablations([effect(1.0), effect(2.0, preset="half")]),
 }
 
 
@@ -125,12 +129,13 @@ def test_a_run_of_one_row_can_be_seen():
     assert all(panel.any() for panel in panels)
 
 
-@pytest.mark.parametrize(("measurable", "blue"), [(True, True), (False, False)])
-def test_an_effect_that_cannot_be_measured_has_no_color(measurable, blue):
-    picture = figures.ablations([effect(-1.0, -2.0, measurable=measurable)])
-    pixels = np.asarray(Image.open(BytesIO(picture.png)).convert("RGBA")).astype(int)
-    solid = pixels[pixels[..., 3] > 200]
-    assert (solid[:, 2] - solid[:, 0] > 60).any() == blue
+def test_an_effect_that_cannot_be_told_from_chance_is_hollow():
+    inked = []
+    for measurable in (True, False):
+        picture = figures.ablations([effect(-1.0, -2.0, measurable=measurable)])
+        pixels = np.asarray(Image.open(BytesIO(picture.png)).convert("RGBA")).astype(int)
+        inked.append(((pixels[..., 2] - pixels[..., 0] > 60) & (pixels[..., 3] > 200)).sum())
+    assert inked[0] > 1.5 * inked[1]
 
 
 @pytest.mark.parametrize(("low", "blue"), [(0.1, True), (-0.1, False)])

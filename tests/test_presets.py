@@ -19,8 +19,15 @@ def test_a_preset_says_how_to_run_it_and_builds_a_model(name):
 
 
 def test_the_presets_of_the_book_are_there():
-    names = ["smoke", "quick", "cpu", "cpu-long", "own", "ablation", "gpu", "gpu-long"]
-    names += ["finetune-32", "finetune-32-short", "finetune-48", "finetune-48-fresh"]
+    names = ["smoke", "quick", "cpu", "cpu-mlp", "cpu-long", "own", "ablation", "ablation-half"]
+    names += [
+        "gpu",
+        "gpu-long",
+        "finetune-32",
+        "finetune-32-short",
+        "finetune-48",
+        "finetune-48-fresh",
+    ]
     names += ["finetune-64"]
     assert list(PRESETS) == names
 
@@ -58,7 +65,7 @@ def test_fields_can_be_changed_and_the_rest_of_the_model_stays():
             r"a recipe has no 'epoch'; did you mean epochs\?",
         ),
         ("cpu", {"variant": "narrow"}, r"no variant 'narrow'; choose one of positions=none, "),
-        ("cpu", {"norm": "post"}, r"norm=post .* are ablations, .*; give --variant, one of"),
+        ("cpu", {"norm": "post"}, r"norm=post, .* are ablations, .*; give --variant, one of"),
         ("cpu", {"mix": 1.5}, r"mix is 1.5; it must be at least 0 and at most 1"),
         (
             "cpu",
@@ -237,5 +244,5 @@ def test_what_has_an_effect_is_taken():
 
 
 def test_a_variant_that_changes_nothing_is_refused():
-    with pytest.raises(ValueError, match="quick is head=linear already; leave --variant out"):
-        preset("quick", "head=linear")
+    with pytest.raises(ValueError, match=r"ablation-half is keep=0\.5 already; leave --variant"):
+        preset("ablation-half", "keep=0.5")

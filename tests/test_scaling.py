@@ -8,7 +8,7 @@ from helpers.tiny import dataset
 from torch.utils.flop_counter import FlopCounterMode
 
 from studies import scaling
-from vitlit import records
+from vitlit import records, studies
 
 
 @pytest.fixture(autouse=True)
@@ -66,6 +66,17 @@ def test_every_run_takes_the_same_number_of_steps_and_leaves_a_record(model, tmp
     assert large.config["optimizer"] == {"vit": "muon", "resnet": "sgd"}[model]
     assert f"--models {model} --sizes 100 --seeds 0 --steps 3" in large.config["command"]
     assert large.is_study
+
+
+def test_runs_of_several_lengths_are_told_apart(tmp_path):
+    for images, steps in ((64, 2), (64, 4), (100, 2)):
+        scaling.run(scaling.Job("vit", images, 0, steps))
+    found = records.find(tmp_path)
+    assert list(studies.by_images(found)["vit"]) == [64, 100]
+    assert [run.config["steps"] for run in studies.by_images(found)["vit"][64]] == [2]
+    assert list(studies.by_steps(found)) == [64]
+    assert list(studies.by_steps(found)[64]) == [2, 4]
+    assert studies.by_steps(found, "resnet") == {}
 
 
 def test_tuning_leaves_no_record_and_does_not_touch_the_test_images(monkeypatch, tmp_path):

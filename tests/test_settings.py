@@ -168,6 +168,14 @@ def test_recipe_patches_shuffled_arrive_in_one_other_order():
     assert sorted(found[0].tolist()) == list(range(16))
 
 
+def test_recipe_stem_convolutions_embed_the_patches():
+    embedding = new(stem="convolutions", variant="x").model.embedding
+    assert [type(layer).__name__ for layer in embedding.layers] == [
+        *2 * ("Conv2d", "BatchNorm2d", "ReLU"),
+        "Conv2d",
+    ]
+
+
 def test_recipe_seed_decides_weights_order_and_dropout(tmp_path):
     torch.manual_seed(5)
     expected = VisionTransformer(ViTConfig(image_size=(8, 8), classes=3, **MODEL)).state_dict()

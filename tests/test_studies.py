@@ -49,7 +49,6 @@ def test_seeds_that_agree_by_luck_do_not_make_a_difference_measurable():
     lucky = runs_of("lucky", [0.502, 0.522, 0.542])
     usual = runs_of("usual", [0.51, 0.51, 0.55])
     wild = runs_of("wild", [0.10, 0.52, 0.30])
-    assert studies.effects([*BASE, *lucky])[0].measurable
     effects = {e.variant: e for e in studies.effects([*BASE, *lucky, *usual, *wild])}
     assert effects["lucky"].spread == effects["usual"].spread == pytest.approx(math.sqrt(4 / 3))
     assert not effects["lucky"].measurable
@@ -59,9 +58,11 @@ def test_seeds_that_agree_by_luck_do_not_make_a_difference_measurable():
 
 def test_one_seed_measures_nothing_and_several_changes_lend_their_spread():
     alone = studies.effects([*BASE, *runs_of("x", [0.1])])
-    assert (alone[0].spread, alone[0].measurable) == (math.inf, False)
-    one, _ = studies.effects([*BASE, *runs_of("x", [0.1]), *runs_of("y", [0.50, 0.53, 0.54])])
+    assert (alone[0].spread, alone[0].limit, alone[0].measurable) == (math.inf, math.inf, False)
+    several = [runs_of(name, [0.50, 0.53, 0.54]) for name in "yz"]
+    one, other, _ = studies.effects([*BASE, *runs_of("x", [0.1]), *several[0], *several[1]])
     assert (one.variant, one.measurable) == ("x", True)
+    assert one.limit == pytest.approx(other.limit * math.sqrt(3))
 
 
 @pytest.mark.parametrize(
@@ -74,14 +75,50 @@ def test_only_what_is_the_same_but_for_one_thing_is_compared(other):
     assert len(effect.differences) == 2
 
 
-def test_about_one_in_eight_changes_that_do_nothing_passes_for_measurable():
-    random, found = np.random.default_rng(0), []
-    for _ in range(150):
-        runs = [*runs_of("", random.normal(0.5, 0.005, 3).tolist())]
-        for k in range(14):
-            runs += runs_of(f"{k}", random.normal(0.5, 0.005, 3).tolist())
-        found += [effect.measurable for effect in studies.effects(runs)]
-    assert sum(found) / len(found) == pytest.approx(1 / 8, abs=0.04)
+def test_of_many_changes_that_do_nothing_hardly_ever_one_passes_for_measurable():
+    random, studies_with_one = np.random.default_rng(0), 0
+    for _ in range(400):
+        runs = []
+        for preset, changes in (("ablation", 9), ("ablation-half", 8)):
+            for k in range(changes + 1):
+                accuracies = random.normal(0.5, 0.005, 3).tolist()
+                runs += runs_of(f"{k}" if k else "", accuracies, preset=preset)
+        studies_with_one += any(effect.measurable for effect in studies.effects(runs))
+    assert studies_with_one / 400 == pytest.approx(0.05, abs=0.03)
+
+
+def test_more_changes_need_a_larger_difference_and_more_seeds_a_smaller_one():
+    few, many = studies.spreads_needed((5,), 3), studies.spreads_needed((10, 10), 3)
+    assert 1 < few < many
+    assert studies.spreads_needed((10, 10), 5) < few
+
+
+def answered(name, right, **other):
+    """A run with answers: which of its images it named correctly."""
+    about = {"tested_on": "test images", **other}
+    found = records.Run(Path(name), {}, {}, {"checksum": "c"}, about, {})
+    vars(found)["answers"] = right
+    return found
+
+
+def test_runs_are_compared_image_by_image(monkeypatch):
+    monkeypatch.setattr(records.Run, "right", property(lambda run: vars(run)["answers"]))
+    first = answered("a", np.array([True] * 6 + [False] * 14))
+    second = answered("b", np.array([True] * 5 + [False] + [True] * 7 + [False] * 7))
+    pair = studies.paired(first, second)
+    assert (pair.only_first, pair.only_second, pair.tested) == (1, 7, 20)
+    assert pair.difference == pytest.approx(30)
+    # By the definition of the standard error of a mean of differences −1, 0 and 1.
+    each = np.array([-1] + [1] * 7 + [0] * 12)
+    assert pair.error == pytest.approx(100 * each.std() / math.sqrt(20))
+    assert pair.chance == pytest.approx(2 * (1 + 8) / 2**8)
+    assert studies.paired(first, first).chance == 1
+    assert studies.Paired(700, 800, 10_000).chance == pytest.approx(0.0106, abs=2e-4)
+    with pytest.raises(ValueError, match="were tested on other images"):
+        studies.paired(first, answered("c", second.right, tested_on="5 training images"))
+    monkeypatch.setattr(records.Run, "right", None)
+    with pytest.raises(ValueError, match="a does not keep its predictions; train it again"):
+        studies.paired(first, second)
 
 
 def run(preset, accuracy, seed=0, **other):

@@ -69,7 +69,7 @@ def context(
         "jpeg": "cifar10-jpeg" in shown,
         "official": "cifar10" in shown,
         "ablation": shown_ablation(ablations, effects, _) if effects else None,
-        "effects": [shown_effect(effect, _) for effect in effects],
+        "effects": shown_effects(effects, _),
         "tuned": [shown_tuned(group, _) for group in tuned],
         "scaling": shown_scaling(scaling, _) if scaling else None,
         "tried": [
@@ -158,10 +158,14 @@ def shown_preset(runs: Sequence[records.Run], _: Translate = str) -> dict[str, A
 def shown_ablation(
     runs: Sequence[records.Run], effects: Sequence[studies.Effect], _: Translate = str
 ) -> dict[str, Any]:
-    """The unchanged preset, and all runs to repeat: first its own, then the variants in order."""
+    """The unchanged presets, the rule, and all runs to repeat: the unchanged ones first."""
     base = [run for run in runs if not run.summary["variant"]]
+    limits = [effect.limit / effect.spread for effect in effects if math.isfinite(effect.limit)]
     return {
-        **shown_preset(base, _),
+        **shown_run(base[0], _),
+        "bases": [shown_preset(group, _) for group in studies.by_preset(base)],
+        "changes": len(effects),
+        "needed": f"{min(limits):.1f}" if limits else "",
         **shown_together([*base, *(run for effect in effects for run in effect.runs)], _),
     }
 
@@ -216,21 +220,29 @@ def unique(words: Iterable[str]) -> list[str]:
     return [word for word in dict.fromkeys(words) if word]
 
 
-def shown_effect(effect: studies.Effect, _: Translate = str) -> dict[str, Any]:
-    """What one change did, in rounded numbers."""
-    spread = f" ± {effect.spread:.1f}" if math.isfinite(effect.spread) else ""
-    verdict = _("better") if effect.mean > 0 else _("worse")
-    return {
-        "variant": effect.variant,
-        "seeds": len(effect.runs),
-        "accuracy": percent(studies.mean_accuracy(effect.runs)),
-        "difference": f"{effect.mean:+.1f}{spread}".replace("-", "−"),
-        "measurable": effect.measurable,
-        "verdict": verdict if effect.measurable else _("no measurable effect"),
-        "cost": f"{effect.cost:.1f} ×",
-        "words": _(VARIANTS[effect.variant].words) if effect.variant in VARIANTS else "",
-        "command": effect.runs[0].config["command"],
-    }
+def shown_effects(effects: Sequence[studies.Effect], _: Translate = str) -> list[dict[str, Any]]:
+    """What the changes did, in rounded numbers: a row a change, with a cell for each preset."""
+    presets = sorted({effect.preset for effect in effects})
+    rows: dict[str, dict[str, studies.Effect]] = {}
+    for effect in effects:
+        rows.setdefault(effect.variant, {})[effect.preset] = effect
+    return [
+        {
+            "variant": variant,
+            "cells": [shown_effect(by[name]) if name in by else "" for name in presets],
+            "cost": f"{next(iter(by.values())).cost:.1f} ×",
+            "words": _(VARIANTS[variant].words) if variant in VARIANTS else "",
+            "command": next(iter(by.values())).runs[0].config["command"],
+        }
+        for variant, by in rows.items()
+    ]
+
+
+def shown_effect(effect: studies.Effect) -> str:
+    """A difference and its limit; in bold type, if chance does not explain it."""
+    limit = f" ± {effect.limit:.1f}" if math.isfinite(effect.limit) else ""
+    difference = f"{effect.mean:+.1f}{limit}".replace("-", "−")
+    return f"**{difference}**" if effect.measurable else difference
 
 
 def picture_of_mistakes(run: records.Run) -> figures.Picture:

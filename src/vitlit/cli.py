@@ -163,21 +163,29 @@ def train(
 
 @app.command()
 def ablate(
+    preset: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help=f"Which to change, once for each; by default {' and '.join(presets.ABLATED)}.",
+        ),
+    ] = None,
     seeds: Annotated[int, typer.Option(min=1, max=1000, help="How many seeds each.")] = 3,
     jobs: Annotated[int, typer.Option(min=1, help="How many runs at a time.")] = 1,
     data: Data = None,
     size: Size = None,
 ) -> None:
-    """Train the preset `ablation` and all its variants, where you have no records of them."""
+    """Train presets and all their variants, where you have no records of them."""
     folder = records.mine()
+    recipes = [presets.preset(name) for name in preset or presets.ABLATED]
     threads = str(max(1, (os.cpu_count() or 1) // jobs))
 
-    def run(job: tuple[int, str]) -> str:
-        seed, variant = job
-        name = "-".join(["ablation", *([variant.replace("=", "-")] if variant else [])])
+    def run(job: tuple[int, str, str]) -> str:
+        seed, base, variant = job
+        name = "-".join([base, *([variant.replace("=", "-")] if variant else [])])
         name += f"-seed{seed}"
         if not records.is_finished(folder / name):
-            command = [sys.executable, "-m", "vitlit", "train", "--preset", "ablation"]
+            command = [sys.executable, "-m", "vitlit", "train", "--preset", base]
             command += ["--variant", variant, "--seed", str(seed), "--name", name]
             command += ["--data", data] if data else []
             command += ["--size", size] if size else []
@@ -188,9 +196,15 @@ def ablate(
             if done.returncode:
                 said = done.stderr.rpartition("\r")[2][-2000:]  # without what the bar drew
                 raise ValueError(f"{shlex.join(command[1:])} failed\n{said}")
-        return f"{name:<40}{records.read(folder / name).summary['test_accuracy']:>8.2%}"
+        return f"{name:<44}{records.read(folder / name).summary['test_accuracy']:>8.2%}"
 
-    todo = [(seed, variant) for seed in range(seeds) for variant in ("", *presets.VARIANTS)]
+    todo = [
+        (seed, recipe.preset, variant)
+        for seed in range(seeds)
+        for recipe in recipes
+        for variant in ("", *presets.VARIANTS)
+        if not variant or not presets.has(recipe, variant)
+    ]
     pool = ThreadPoolExecutor(jobs)
     with locks.held(folder / "ablation"):
         try:

@@ -6,7 +6,7 @@ page; words in them are symbols, units and class names only.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -467,18 +467,50 @@ def accuracy_over_images(groups: Mapping[str, Mapping[int, Sequence[Any]]]) -> P
     """
     figure, axes = canvas(5.2, 2.9)
     axis = axes[0, 0]
-    for (model, sizes), color in zip(groups.items(), COLORS, strict=False):
-        found = {n: [100 * run.summary["test_accuracy"] for run in sizes[n]] for n in sizes}
-        axis.plot(list(found), [np.mean(a) for a in found.values()], color=color, label=model)
-        for count, values in found.items():
-            axis.plot([count] * len(values), values, ".", color=color, markersize=5)
-    _logarithmic_if_needed(axis, [float(n) for sizes in groups.values() for n in sizes])
-    axis.xaxis.set_major_formatter("{x:,.0f}")
+    _means(axis, groups, _accuracy)
     axis.set_xlabel("training images")
     axis.set_ylabel("test accuracy / %")
-    axis.grid(True)
     axis.legend(fontsize=8)
     return Picture(figure, colors=64)
+
+
+@mpl.rc_context(STYLE)
+def results_over_steps(groups: Mapping[int, Mapping[int, Sequence[Any]]]) -> Picture:
+    """Training loss and test accuracy over the number of steps, a curve a number of images.
+
+    `groups` holds runs by images and steps (vitlit.studies.by_steps). The line is the mean of the
+    seeds, a dot is a seed.
+    """
+    figure, axes = canvas(7.0, 2.9, 1, 2)
+    named = {f"{images:,}": steps for images, steps in groups.items()}
+    _means(axes[0, 0], named, lambda run: run.metrics["train_loss"][-1])
+    _means(axes[0, 1], named, _accuracy)
+    for axis, label in zip(axes.flat, ("training loss", "test accuracy / %"), strict=True):
+        axis.set_xlabel("steps")
+        axis.set_ylabel(label)
+    axes[0, 0].legend(title="training images", fontsize=8, title_fontsize=8)
+    return Picture(figure, colors=64)
+
+
+def _accuracy(run: Any) -> float:
+    """In percent."""
+    return 100 * run.summary["test_accuracy"]
+
+
+def _means(
+    axis: Axes, groups: Mapping[str, Mapping[int, Sequence[Any]]], value: Callable[[Any], float]
+) -> None:
+    """A curve a group through the means of its runs over a number, and a dot a run."""
+    for (name, runs), color in zip(groups.items(), COLORS, strict=False):
+        found = {n: [value(run) for run in runs[n]] for n in runs}
+        axis.plot(list(found), [np.mean(a) for a in found.values()], color=color, label=name)
+        for count, values in found.items():
+            axis.plot([count] * len(values), values, ".", color=color, markersize=5)
+    _logarithmic_if_needed(axis, [float(n) for runs in groups.values() for n in runs])
+    if len(numbers := sorted({n for runs in groups.values() for n in runs})) < 5:
+        axis.set_xticks(numbers)
+    axis.xaxis.set_major_formatter("{x:,.0f}")
+    axis.grid(True)
 
 
 def _looks(runs: Sequence[Any]) -> Iterator[tuple[Any, dict[str, Any]]]:
@@ -514,30 +546,35 @@ def _logarithmic_if_needed(axis: Axes, lengths: Sequence[float]) -> None:
 
 @mpl.rc_context(STYLE)
 def ablations(effects: Sequence[Any]) -> Picture:
-    """What changes to a preset did (vitlit.studies.Effect), a row each, in the order given.
+    """What changes to presets did (vitlit.studies.Effect), a row each, in the order given.
 
-    A dot is a seed, the marker the mean, the bar its spread. A mean that is no larger than its
-    spread is hollow and gray: no measurable effect. The band is the standard deviation of the
-    unchanged runs themselves.
+    A dot is a seed, the marker the mean; the bar around it is as long as its limit to both sides,
+    so that a bar which reaches zero is no effect that can be told from chance. Such a marker is
+    hollow. Of several presets each has a color, and their rows for one change stand together.
     """
-    figure, axes = canvas(5.4, 0.27 * len(effects) + 0.7)
+    presets = list(dict.fromkeys(effect.preset for effect in effects))
+    variants = list(dict.fromkeys(effect.variant for effect in effects))
+    share = 0.8 / len(presets)
+    figure, axes = canvas(5.4, (0.15 + 0.15 * len(presets)) * len(variants) + 0.9)
     axis = axes[0, 0]
-    base = {run.path: run.summary["test_accuracy"] for effect in effects for run in effect.base}
-    own = 100 * np.std(list(base.values()), ddof=1) if len(base) > 1 else 0.0
-    axis.axvspan(-own, own, color=INK, alpha=0.15, linewidth=0)
     axis.axvline(0, color=INK, linewidth=1)
-    for row, effect in enumerate(effects):
-        color = BLUE if effect.measurable else INK
-        spread = effect.spread if math.isfinite(effect.spread) else 0.0
-        axis.barh(row, 2 * spread, 0.4, effect.mean - spread, color=color, alpha=0.3)
+    for effect in effects:
+        place = presets.index(effect.preset)
+        row = variants.index(effect.variant) + share * (place - (len(presets) - 1) / 2)
+        color = (BLUE, LIT, TEAL)[place % 3]
+        limit = effect.limit if math.isfinite(effect.limit) else 0.0
+        axis.barh(row, 2 * limit, 0.5 * share, effect.mean - limit, color=color, alpha=0.3)
         face = color if effect.measurable else "none"
-        axis.plot(effect.mean, row, "o", color=color, markerfacecolor=face, markersize=6)
+        axis.plot(effect.mean, row, "o", color=color, markerfacecolor=face, markersize=5)
         # The dots lie below the bar, so that the mean hides none of them.
-        below = np.full(len(effect.differences), row + 0.33)
-        axis.plot(effect.differences, below, ".", color=color, markersize=4)
-    axis.set_yticks(range(len(effects)), [effect.variant for effect in effects], fontsize=8)
+        below = np.full(len(effect.differences), row + 0.42 * share)
+        axis.plot(effect.differences, below, ".", color=color, markersize=3)
+    if len(presets) > 1:
+        marks = [axis.plot([], [], "o", color=c)[0] for c in (BLUE, LIT, TEAL)[: len(presets)]]
+        figure.legend(marks, presets, loc="outside lower center", ncols=len(presets), fontsize=8)
+    axis.set_yticks(range(len(variants)), variants, fontsize=8)
     axis.tick_params(axis="y", length=0)
-    axis.set_ylim(len(effects) - 0.4, -0.5)
+    axis.set_ylim(len(variants) - 0.4, -0.6)
     axis.grid(True, axis="x")
     axis.set_axisbelow(True)
     axis.set_xlabel("Δ test accuracy / percentage points")

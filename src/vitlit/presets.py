@@ -14,6 +14,8 @@ Part = Annotated[float, Within(0, 1)]
 AboveZero = Annotated[float, Within(0, 1, without=0)]
 BelowOne = Annotated[float, Within(0, 1, without=1)]
 Epochs = Annotated[int, Within(0, 100_000)]
+# What a model's configuration does not say.
+PLAIN = {"norm": "pre", "patches": "in order", "stem": "linear"}
 # Fields of the model that the images decide, and how.
 OF_DATA = {
     "image_size": "resize them with --size SIDE",
@@ -39,7 +41,7 @@ class Recipe:
     start: str = ""  # what `classifier.load` takes: the weights that the run starts from
     # How positions follow to another grid of patches.
     start_positions: Annotated[str, START_POSITIONS] = "interpolated"
-    # "mimetic": Trockman and Kolter 2023; "structured": after Zheng, Li and Lucey 2025.
+    # "mimetic": Trockman and Kolter 2023; "structured": after Zheng et al. 2025.
     initialization: Annotated[str, OneOf("paper", "mimetic", "structured")] = "paper"
     epochs: Annotated[int, Within(1, 100_000)] = 1
     batch_size: Annotated[int, Within(1, 1_000_000)] = 128
@@ -61,8 +63,10 @@ class Recipe:
     plain_epochs: Epochs = 0  # the last epochs, in which nothing is mixed
     # The part of the patches that enters; of several, each for its share of the epochs.
     keep: AboveZero | tuple[AboveZero, ...] = (1.0,)
-    norm: Annotated[str, OneOf("pre", "post")] = "pre"  # "post" and "shuffled" are ablations
+    # What differs from these three defaults is no plain ViT, but an ablation.
+    norm: Annotated[str, OneOf("pre", "post")] = "pre"
     patches: Annotated[str, OneOf("in order", "shuffled")] = "in order"
+    stem: Annotated[str, OneOf("linear", "convolutions")] = "linear"
     precision: Annotated[str, OneOf("fp32", "bf16")] = "fp32"
     compile: bool = False  # torch.compile: worth its minute on a GPU
     # The file of weights; what is tested in the end is what is stored.
@@ -79,7 +83,7 @@ class Recipe:
         object.__setattr__(self, "keep", tuple(map(float, parts)))
         if self.compile and min(self.kept) < 1:
             raise ValueError("keep below 1 changes the model between epochs; set compile=false")
-        for name in ("initialization", "norm", "patches") if self.start else ():
+        for name in ("initialization", *PLAIN) if self.start else ():
             default = type(self).__dataclass_fields__[name].default
             if (value := getattr(self, name)) != default:
                 raise ValueError(
@@ -88,8 +92,8 @@ class Recipe:
                 )
         if not self.loadable and not self.variant:
             raise ValueError(
-                "norm=post and patches=shuffled are ablations, whose weights are not stored; "
-                f"give --variant, one of {', '.join(VARIANTS)}"
+                "norm=post, patches=shuffled and stem=convolutions are ablations, whose weights "
+                f"are not stored; give --variant, one of {', '.join(VARIANTS)}"
             )
 
     @property
@@ -101,7 +105,7 @@ class Recipe:
     @property
     def loadable(self) -> bool:
         """Whether the model's configuration says all about it, so that its weights can be used."""
-        return self.norm == "pre" and self.patches == "in order"
+        return all(getattr(self, name) == plain for name, plain in PLAIN.items())
 
 
 def _check_model(model: Mapping[str, Any], start: str) -> None:
@@ -170,6 +174,14 @@ def cpu() -> Recipe:
     )  # fmt: skip
 
 
+def cpu_mlp() -> Recipe:
+    """The same with the head that the paper pre-trains with (section 3.1), for chapter 7.
+
+    `vitlit train --preset cpu-mlp`
+    """
+    return replace(cpu(), preset="cpu-mlp", model={**cpu().model, "head": "mlp"})
+
+
 def cpu_long() -> Recipe:
     """The same for an hour.
 
@@ -184,16 +196,23 @@ def cpu_long() -> Recipe:
 
 
 def ablation() -> Recipe:
-    """What `vitlit ablate` changes one thing about: small, to be run many times.
+    """What `vitlit ablate` changes one thing about: the recipe of `cpu`, a small model, one epoch.
 
-    `vitlit train --preset ablation`, with `--variant NAME` one of VARIANTS: one epoch of half the
-    patches, a minute or two on 2 cores.
+    `vitlit train --preset ablation`, with `--variant NAME` one of VARIANTS: a minute or two on 2
+    cores.
     """
-    return Recipe(
-        preset="ablation", epochs=1, batch_size=64, optimizer="muon", initialization="mimetic",
-        muon_learning_rate=0.007, crop=1 / 16, keep=0.5,
-        model={"width": 64, "depth": 4, "heads": 2, "mlp_width": 128, "head": "mlp"},
+    return replace(
+        cpu(), preset="ablation", epochs=1, keep=1.0,
+        model={"width": 64, "depth": 4, "heads": 2, "mlp_width": 128},
     )  # fmt: skip
+
+
+def ablation_half() -> Recipe:
+    """The same with half of the patches, since what helps then need not help otherwise.
+
+    `vitlit train --preset ablation-half`, with `--variant NAME`
+    """
+    return replace(ablation(), preset="ablation-half", keep=0.5)
 
 
 def finetune_32() -> Recipe:
@@ -289,7 +308,8 @@ class Variant:
     changes: dict[str, Any]
 
 
-# `vitlit ablate` runs them all with the preset `ablation`.
+# `vitlit ablate` runs them all, with each of these presets.
+ABLATED = ("ablation", "ablation-half")
 VARIANTS: dict[str, Variant] = {
     "positions=none": Variant("no position embedding", {"model": {"positions": "none"}}),
     "positions=sincos": Variant(
@@ -305,7 +325,11 @@ VARIANTS: dict[str, Variant] = {
         "the mean of all patches is classified, not the class token",
         {"model": {"pooling": "mean"}},
     ),
-    "head=linear": Variant("a linear head, not an MLP", {"model": {"head": "linear"}}),
+    "head=mlp": Variant("an MLP head, not a linear one", {"model": {"head": "mlp"}}),
+    "stem=convolutions": Variant(
+        "two convolutions in the place of the linear patch embedding", {"stem": "convolutions"}
+    ),
+    "keep=0.5": Variant("only half of the patches enter", {"keep": (0.5,)}),
     "norm=post": Variant("norms after the residual sum, not before the branches", {"norm": "post"}),
     "augmentation=none": Variant(
         "every image as it is: no crops, no mirroring", {"crop": 0.0, "flip": False}
@@ -315,11 +339,15 @@ VARIANTS: dict[str, Variant] = {
     "weight_decay=0": Variant("no weight decay", {"weight_decay": 0.0}),
     "optimizer=adamw": Variant("AdamW for everything, no Muon", {"optimizer": "adamw"}),
     "initialization=paper": Variant("random matrices to begin with", {"initialization": "paper"}),
+    "initialization=mimetic": Variant(
+        "matrices to begin with whose products are those of trained ViTs",
+        {"initialization": "mimetic"},
+    ),
 }
 PRESETS: dict[str, Callable[[], Recipe]] = {
     recipe().preset: recipe
     for recipe in (
-        smoke, quick, cpu, cpu_long, own, ablation, gpu, gpu_long,
+        smoke, quick, cpu, cpu_mlp, cpu_long, own, ablation, ablation_half, gpu, gpu_long,
         finetune_32, finetune_32_short, finetune_48, finetune_48_fresh, finetune_64,
     )
 }  # fmt: skip
@@ -344,7 +372,7 @@ def preset(name: str, /, variant: str = "", **changes: Any) -> Recipe:
     asked = {**changes, **{f"model.{field}": value for field, value in model.items()}}
     model = {**recipe.model, **varied.get("model", {}), **model}
     new = replace(recipe, **{"variant": variant, **varied, **changes, "model": model})
-    if variant and _has(recipe, varied):
+    if variant and has(recipe, variant):
         raise ValueError(f"{name} is {variant} already; leave --variant out, or give another")
     for changed, value in asked.items():
         if reason := without_effect(new, changed):
@@ -352,8 +380,9 @@ def preset(name: str, /, variant: str = "", **changes: Any) -> Recipe:
     return new
 
 
-def _has(recipe: Recipe, changes: Mapping[str, Any]) -> bool:
-    """Whether a recipe is already as these changes would make it."""
+def has(recipe: Recipe, variant: str) -> bool:
+    """Whether a recipe is already as a variant would make it."""
+    changes = VARIANTS[variant].changes
     defaults = {f.name: f.default for f in fields(ViTConfig)}
     model = defaults | recipe.model
     of_model = all(model[name] == value for name, value in changes.get("model", {}).items())

@@ -1,7 +1,7 @@
-"""Structured initialization: attention that begins as a convolution (Zheng, Li and Lucey 2025).
+"""Structured initialization: attention that begins as a convolution (after Zheng et al. 2025).
 
-Their heads look, before they have learned anything, at one neighbor of every patch each, as the
-taps of a 3×3 convolution do, and are free to look elsewhere later. Here is another way there.
+Their heads begin as random impulse filters: each looks at one neighbor of every patch, and is free
+to look elsewhere later. They solve for queries and keys that do so. Here is another way there.
 Positions begin as sines and cosines in dimensions of their own, where a step to a neighbor is a
 rotation; queries and keys read these dimensions alone, and the keys are rotated by the step.
 """

@@ -6,10 +6,14 @@ Needs no torch, as `records` does not.
 import json
 import math
 import statistics
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from vitlit.records import Run
 
@@ -58,15 +62,15 @@ def best(runs: Iterable[Run]) -> Run | None:
 
 
 def ablations(runs: Iterable[Run]) -> list[Run]:
-    """The ablation's runs, by seed, on that data on which there are most."""
+    """The runs of the presets that are ablated, by seed, on that data on which there are most."""
     groups: dict[str, list[Run]] = {}
     for run in sorted(runs, key=lambda run: run.summary["seed"]):
-        if run.summary["preset"] == "ablation":
+        if run.summary["preset"].startswith("ablation"):
             groups.setdefault(run.summary["data"], []).append(run)
     return max(groups.values(), key=len, default=[])
 
 
-# What a variant shares with the run that it is compared to.
+# What a variant shares with the run that it is compared to; the seed last.
 KEPT = ("preset", "data", "epochs", "seed")
 
 
@@ -78,6 +82,12 @@ class Effect:
     runs: list[Run]  # by seed
     base: list[Run]  # the unchanged runs of the same seeds
     spread: float  # of the differences from seed to seed; infinite where no change has two seeds
+    limit: float = math.inf  # how far the mean must be from zero to be no chance
+
+    @property
+    def preset(self) -> str:
+        """What was changed."""
+        return self.base[0].summary["preset"]
 
     @property
     def differences(self) -> list[float]:
@@ -95,8 +105,8 @@ class Effect:
 
     @property
     def measurable(self) -> bool:
-        """Whether the mean difference is larger than the spread."""
-        return abs(self.mean) > self.spread
+        """Whether the mean difference is farther from zero than chance would bring it."""
+        return abs(self.mean) > self.limit
 
     @property
     def cost(self) -> float:
@@ -113,41 +123,135 @@ def effects(runs: Sequence[Run]) -> list[Effect]:
     A run is compared with the unchanged run of its own seed, preset, data and epochs; without one
     it is left out. The spread of a change is the standard deviation of its differences, but never
     less than the median one of all changes: among many changes with three seeds each, some lie
-    close together by luck. Of the changes that do nothing, about one in eight is still called
-    measurable.
+    close together by luck. The limit is the spread times `spreads_needed`.
     """
 
     def kept(run: Run) -> tuple[Any, ...]:
         return tuple(run.summary[key] for key in KEPT)
 
     base = {kept(run): run for run in runs if not run.summary["variant"]}
-    changed: dict[str, list[Run]] = {}
+    changed: dict[tuple[Any, ...], list[Run]] = {}
     for run in sorted(runs, key=lambda run: run.summary["seed"]):
-        if run.summary["variant"] and kept(run) in base:
-            changed.setdefault(run.summary["variant"], []).append(run)
+        if (variant := run.summary["variant"]) and kept(run) in base:
+            changed.setdefault((variant, *kept(run)[:-1]), []).append(run)
     found = [
-        Effect(name, own, [base[kept(run)] for run in own], 0.0) for name, own in changed.items()
+        Effect(variant, own, [base[kept(run)] for run in own], 0.0)
+        for (variant, *_), own in changed.items()
     ]
     spreads = [statistics.stdev(e.differences) if len(e.runs) > 1 else None for e in found]
     several = [spread for spread in spreads if spread is not None]
     least = statistics.median(several) if several else math.inf
-    wide = [
-        replace(effect, spread=max(spread or 0.0, least))
-        for effect, spread in zip(found, spreads, strict=True)
-    ]
+    families = Counter(kept(effect.base[0])[:-1] for effect in found)
+    seeds = statistics.mode(len(effect.runs) for effect in found) if found else 0
+    needed = spreads_needed(tuple(sorted(families.values())), seeds)
+    wide = []
+    for effect, own in zip(found, spreads, strict=True):
+        spread = max(own or 0.0, least)
+        # With fewer seeds than the others a mean is the less sure.
+        limit = needed * spread * math.sqrt(seeds / len(effect.runs))
+        wide.append(replace(effect, spread=spread, limit=limit))
     return sorted(wide, key=lambda effect: effect.mean)
+
+
+@cache
+def spreads_needed(families: tuple[int, ...], seeds: int, chance: float = 0.05) -> float:
+    """How many spreads a mean must be from zero, so that no chance of many is called an effect.
+
+    By simulation, of as many changes as there are, none of which does anything: `families` is how
+    many are compared with one unchanged preset, for each preset. In all but `chance` of 20,000 such
+    studies no mean lies farther away than this. Infinite with one seed.
+    """
+    if seeds < 2:
+        return math.inf
+    random = np.random.default_rng(0)
+    groups = []
+    for changes in families:
+        base = random.standard_normal((20_000, 1, seeds))
+        groups.append(random.standard_normal((20_000, changes, seeds)) - base)
+    differences = np.concatenate(groups, axis=1)
+    own = differences.std(axis=2, ddof=1)
+    spread = np.maximum(own, np.median(own, axis=1, keepdims=True))
+    farthest = (np.abs(differences.mean(axis=2)) / spread).max(axis=1)
+    return float(np.quantile(farthest, 1 - chance))
+
+
+@dataclass(frozen=True)
+class Paired:
+    """Two runs on the same test images, image by image (McNemar 1947).
+
+    Only the images tell that one run names correctly and the other does not.
+    """
+
+    only_first: int
+    only_second: int
+    tested: int
+
+    @property
+    def difference(self) -> float:
+        """The second's accuracy less the first's, in percentage points."""
+        return 100 * (self.only_second - self.only_first) / self.tested
+
+    @property
+    def error(self) -> float:
+        """The standard error of the difference, in percentage points."""
+        differ = self.only_first + self.only_second
+        squared = differ - (self.only_second - self.only_first) ** 2 / self.tested
+        return 100 * math.sqrt(squared) / self.tested
+
+    @property
+    def chance(self) -> float:
+        """How often equal runs would differ by as much: the two-sided exact test's p."""
+        differ, fewer = self.only_first + self.only_second, min(self.only_first, self.only_second)
+        tail = sum(math.comb(differ, k) for k in range(fewer + 1))
+        return min(1.0, 2 * tail / 2**differ)
+
+
+def paired(first: Run, second: Run) -> Paired:
+    """Compare two runs by what they said of each test image.
+
+    Raises ValueError if a record does not keep that, or they were tested on other images.
+    """
+    answers = []
+    for run in (first, second):
+        if run.right is None:
+            raise ValueError(f"{run.path} does not keep its predictions; train it again")
+        answers.append(run.right)
+    a, b = answers
+    about = [
+        (run.data["checksum"], run.summary["tested_on"], len(right))
+        for run, right in zip((first, second), answers, strict=True)
+    ]
+    if about[0] != about[1]:
+        raise ValueError(f"{first.path} and {second.path} were tested on other images: {about}")
+    return Paired(int((a & ~b).sum()), int((b & ~a).sum()), len(a))
 
 
 def by_images(runs: Sequence[Run]) -> dict[str, dict[int, list[Run]]]:
     """The runs of the preset `scaling`: by model, then by number of training images, then by seed.
 
-    The models stand in alphabetical order from the back, so that the ViT comes first.
+    The models stand in alphabetical order from the back, so that the ViT comes first. Runs of more
+    steps than the shortest are left out.
     """
     groups: dict[str, dict[int, list[Run]]] = {}
-    for run in sorted(runs, key=lambda run: (run.summary["images"], run.summary["seed"])):
+    least = min((run.config["steps"] for run in runs), default=0)
+    usual = [run for run in runs if run.config["steps"] == least]
+    for run in sorted(usual, key=lambda run: (run.summary["images"], run.summary["seed"])):
         sizes = groups.setdefault(run.summary["model"], {})
         sizes.setdefault(run.summary["images"], []).append(run)
     return dict(sorted(groups.items(), reverse=True))
+
+
+def by_steps(runs: Sequence[Run], model: str = "vit") -> dict[int, dict[int, list[Run]]]:
+    """The runs of the preset `scaling` of a model: by training images, then by steps, then by seed.
+
+    Only numbers of images on which it was trained for several numbers of steps.
+    """
+    groups: dict[int, dict[int, list[Run]]] = {}
+    own = [run for run in runs if run.summary["model"] == model]
+    for run in sorted(own, key=lambda run: (run.config["steps"], run.summary["seed"])):
+        steps = groups.setdefault(run.summary["images"], {})
+        steps.setdefault(run.config["steps"], []).append(run)
+    return {count: steps for count, steps in sorted(groups.items()) if len(steps) > 1}
 
 
 def attention(run: Run) -> dict[str, Any] | None:

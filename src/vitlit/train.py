@@ -22,7 +22,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from vitlit import files, locks, processes, records
-from vitlit.ablations import post_norm_, shuffle_patches_
+from vitlit.ablations import convolutional_stem_, post_norm_, shuffle_patches_
 from vitlit.batches import Batch, Split, batch_of, batches_of, split, steps_of
 from vitlit.checkpoint import Checkpoint, Row, Stateful
 from vitlit.classifier import Classifier, statistics
@@ -180,6 +180,8 @@ def classifier_for(
         structured_(model, classifier.inputs(images[:WHITENED]))
     if recipe.norm == "post":
         post_norm_(model)
+    if recipe.stem == "convolutions":
+        convolutional_stem_(model)
     if recipe.patches == "shuffled":
         shuffle_patches_(model)
     return classifier

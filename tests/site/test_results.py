@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
@@ -96,7 +97,8 @@ def many(tmp_path: Path) -> Path:
         about = {"model": model, "images": images, "flops": 2.26e7}
         accuracy = 0.5 + images / 200_000 + seed / 50 + 0.1 * (model == "resnet")
         variant = f"{model}={images}"
-        write(tmp_path, "scaling", accuracy, seed, about=about, variant=variant)
+        steps = {"steps": 2344}
+        write(tmp_path, "scaling", accuracy, seed, about=about, variant=variant, config=steps)
     write(tmp_path, "cpu", 0.99, 7, data="digits")
     write(tmp_path, "cpu", 0.99, 8, tested_on="5000 training images")
     return tmp_path
@@ -123,13 +125,27 @@ def test_the_headline_is_a_first_seed(tmp_path: Path) -> None:
     assert context(tmp_path)[0]["headline"]["name"] == "gpu-seed0"
 
 
-def test_a_difference_within_the_spread_is_called_unmeasurable(many: Path) -> None:
-    worse, nothing = context(many)[0]["effects"]
+def test_a_difference_that_chance_can_make_is_not_in_bold_type(many: Path) -> None:
+    values = context(many)[0]
+    worse, nothing = values["effects"]
     assert (worse["variant"], nothing["variant"]) == ("positions=none", "warmup=0")
-    assert worse["difference"].startswith("−10.0 ± ")
-    assert (worse["verdict"], worse["cost"]) == ("worse", "0.1 ×")
-    assert (nothing["measurable"], nothing["verdict"]) == (False, "no measurable effect")
-    assert nothing["difference"].startswith("+0.5 ± 1.5")
+    assert re.fullmatch(r"\*\*−10\.0 ± \d\.\d\*\*", worse["cells"][0])
+    assert re.fullmatch(r"\+0\.5 ± \d\.\d", nothing["cells"][0])
+    assert worse["cost"] == "0.1 ×"
+    limit, spread = float(nothing["cells"][0].split("± ")[1]), 1.5
+    assert limit / spread == pytest.approx(float(values["ablation"]["needed"]), abs=0.1)
+
+
+def test_a_change_has_a_cell_for_each_preset(many: Path) -> None:
+    for seed in range(3):
+        write(many, "ablation-half", 0.9 + seed / 100, seed)
+        write(many, "ablation-half", 0.7 + seed / 100, seed, "positions=none")
+    values = context(many)[0]
+    assert [base["preset"] for base in values["ablation"]["bases"]] == ["ablation", "ablation-half"]
+    cells = {row["variant"]: row["cells"] for row in values["effects"]}
+    assert [cell.split(" ± ")[0] for cell in cells["positions=none"]] == ["**−10.0", "**−20.0"]
+    assert cells["warmup=0"][1] == ""
+    assert values["ablation"]["changes"] == 3
 
 
 def test_different_models_of_one_preset_are_not_averaged(tmp_path: Path) -> None:
@@ -155,7 +171,7 @@ def test_the_page_tells_every_command_and_verdict(many: Path) -> None:
     for run in shown:
         assert f"{run.config['command']}\n" in text
         assert f"`{run.name}`" in text
-    assert text.count("no measurable effect |") == 1
+    assert text.count("| **−10.0 ± ") == 1
     assert "(not ours)" in text
     assert "cpu-seed7" not in text
     assert "cpu-seed8" not in text
