@@ -14,7 +14,7 @@ export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help site build watch test check lab notebooks cifar10 wheel bench steps labml scaling \
-	mutants translations lock clean
+	attention mutants translations lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -67,6 +67,9 @@ labml: .venv/.dev  ## train labml's configuration for MINUTES=10
 
 scaling: .venv/.dev  ## train ViT and ResNet on 1,000 to 50,000 images, where you have no records
 	$(BIN)/python -m studies.scaling
+
+attention: .venv/.dev  ## ask the best run what its attention tells: erasing, norms, calibration
+	$(BIN)/python -m studies.attention
 
 translations: .venv/.site  ## find what English text has changed, and what of the Chinese is stale
 	$(BIN)/python -m website.translation

@@ -54,6 +54,18 @@ DRAWN = {
     "lines": lambda: figures.lines({"a": ([1, 2], [3, 4]), "b": ([1, 2], [1, 9])}, "x", "y"),
     "lines, not joined": lambda: figures.lines({"a": ([1, 2], [3, 4])}, "x", "y", joined=False),
     "lines, logarithmic": lambda: figures.lines({"a": ([1, 2], [3, 4])}, "x", "y", True, True),
+    "lines, more than colors": lambda: figures.lines(
+        {str(k): ([1, 2], [k, 2 * k]) for k in range(len(figures.COLORS) + 1)}, "x", "y"
+    ),
+    "intervals": lambda: figures.intervals(
+        {"x": {"a": (0.5, 0.4, 0.6), "b": (0.1, -0.1, 0.3)}, "y": {"a": (-1.0, -2.0, -0.5)}}
+    ),
+    "reliability": lambda: figures.reliability(
+        [
+            {"low": 0.4, "high": 0.6, "confidence": 0.5, "accuracy": 0.4, "images": 9},
+            {"low": 0.6, "high": 1.0, "confidence": 0.9, "accuracy": 1.0, "images": 20},
+        ]
+    ),
     "bars": lambda: figures.bars({"a": 1.0, "b": 2.0}, "x", {"a": 0.1, "b": 0.2}, lit=["a"]),
     "overlay": lambda: figures.overlay(RGB, [MAP], ["image", "head 1"]),
     "overlay on gray": lambda: figures.overlay(GRAY, [MAP]),
@@ -124,6 +136,14 @@ def test_an_effect_that_cannot_be_told_from_chance_is_hollow():
         pixels = np.asarray(Image.open(BytesIO(picture.png)).convert("RGBA")).astype(int)
         inked.append(((pixels[..., 2] - pixels[..., 0] > 60) & (pixels[..., 3] > 200)).sum())
     assert inked[0] > 1.5 * inked[1]
+
+
+@pytest.mark.parametrize(("low", "blue"), [(0.1, True), (-0.1, False)])
+def test_an_interval_that_holds_zero_has_no_color(low, blue):
+    picture = figures.intervals({"x": {"a": (0.5, low, 0.9)}})
+    pixels = np.asarray(Image.open(BytesIO(picture.png)).convert("RGBA")).astype(int)
+    solid = pixels[pixels[..., 3] > 200]
+    assert (solid[:, 2] - solid[:, 0] > 60).any() == blue
 
 
 def test_another_part_is_lit_in_every_pipeline():

@@ -238,3 +238,14 @@ def test_a_folder_for_who_gives_no_name_is_none_that_is_taken(tmp_path, monkeypa
 def test_an_installed_module_does_not_take_a_readers_commit_for_its_own(tmp_path, monkeypatch):
     monkeypatch.setattr(records, "book", lambda: tmp_path / "site-packages/vitlit/runs")
     assert records.environment()["commit"] is None
+
+
+def test_weights_have_a_checksum_and_a_run_without_them_has_none(tmp_path):
+    write(tmp_path / "a")
+    assert records.read(tmp_path / "a").checksum is None
+    found = set()
+    for content in (b"one", b"other"):
+        (tmp_path / "a" / records.WEIGHTS).write_bytes(content)
+        found.add(records.read(tmp_path / "a").checksum)
+    assert len(found) == 2
+    assert all(checksum.startswith("sha256:") for checksum in found)

@@ -18,12 +18,16 @@ from mkdocs.utils import get_relative_url
 
 from vitlit import figures, records, studies
 from vitlit.presets import VARIANTS
-from website import ROOT
+from website import ROOT, attention
 from website.throughput import Translate, hardware, processor
 
 WORDS_OF_A_TRIAL = ("what", "note", "tested_on")
 # The study that is shown among the runs, to be compared with them.
 BASELINE = "labml"
+PICTURES = (
+    "curves", "times", "ablations", "tuning", "sizes", "confusion", "mistakes", "agreement",
+    "deletion", "reliability", "robustness",
+)  # fmt: skip
 # What `make watch` need not draw again, since it builds many times in one process.
 DRAWN: dict[tuple[Any, ...], figures.Picture] = {}
 
@@ -41,7 +45,8 @@ def context(
     `presets` with their runs, the most accurate first, and `runs`, the same in one list; the
     `ablation` with its runs and the `effects` of its variants, whose `costs` are given; the presets
     that are `tuned` from others' weights; the `scaling` with the number of images; what was `tried`
-    before; the `headline`, one run; and pictures, each None where there is nothing to draw.
+    before; the `headline`, one run, and what `attention` tells of it; and pictures, each None where
+    there is nothing to draw.
     """
     found = studies.final(records.find(folder))
     groups = studies.by_preset(
@@ -58,6 +63,8 @@ def context(
     effects = studies.effects(ablations, costs)
     firsts = [group[0] for group in groups]
     headline = studies.best(found)
+    looked = studies.attention(headline) if headline else None
+    smoothing = headline.config.get("label_smoothing", 0.0) if headline else 0.0
     presets = [shown_preset(group, _) for group in groups]
     others = (*ablations, *scaling, *(run for group in tuned for run in group))
     shown = [run.summary["data"] for run in (*firsts, *others)]
@@ -78,9 +85,12 @@ def context(
             for row in json.loads((ROOT / "docs/data/tried.json").read_text(encoding="utf-8"))
         ],
         "headline": shown_run(headline, _) if headline else None,
+        "attention": attention.shown(looked, smoothing, _) if looked else None,
         "classes": list(firsts[0].summary["per_class"]) if firsts else [],
     }
-    written = [(run.path, (run.path / "summary.json").stat().st_mtime) for run in found]
+    written: list[tuple[Any, float]] = [
+        (run.path, (run.path / "summary.json").stat().st_mtime) for run in found
+    ]
     drawn: dict[str, Callable[[], figures.Picture]] = {}
     if groups:
         drawn["curves"] = lambda: figures.curves([run for group in groups for run in group])
@@ -98,7 +108,10 @@ def context(
         wrong = headline.summary["test_accuracy"] < 1
         if wrong and (headline.path / "mistakes.npz").exists():
             drawn["mistakes"] = lambda: picture_of_mistakes(headline)
-    for name in ("curves", "times", "ablations", "tuning", "sizes", "confusion", "mistakes"):
+    if looked:
+        drawn |= attention.pictures(looked)
+        written.append((looked["weights"], looked["seconds"]))
+    for name in PICTURES:
         wanted = page.meta.get("pictures") and name in drawn
         key = (name, *written)
         values[name] = picture(key, drawn[name], page, config, files) if wanted else None

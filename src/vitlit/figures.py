@@ -306,13 +306,15 @@ def lines(
 ) -> Picture:  # fmt: skip
     """Curves with a legend of their names; x and y are the axes' symbols and units.
 
-    Points that are no curve are not `joined`: then only their markers are drawn.
+    Points that are no curve are not `joined`: then only their markers are drawn. Curves of which
+    there are more than colors are dashed the second time round.
     """
     figure, axes = canvas(width, height)
     axis = axes[0, 0]
-    for name, (xs, ys) in series.items():
+    for i, (name, (xs, ys)) in enumerate(series.items()):
         look = {"marker": "o" if markers or not joined else None, "markersize": 4}
-        axis.plot(xs, ys, label=name, linestyle="-" if joined else "none", **look)
+        style = ("-", "--", ":")[i // len(COLORS) % 3] if joined else "none"
+        axis.plot(xs, ys, label=name, linestyle=style, **look)
     if logx:
         axis.set_xscale("log", base=base)
     if logy:
@@ -344,6 +346,58 @@ def bars(
     axis.margins(x=0.14)
     axis.set_xlabel(x)
     axis.tick_params(axis="y", length=0, labelsize=8)
+    return Picture(figure, colors=64)
+
+
+@mpl.rc_context(STYLE)
+def intervals(panels: Mapping[str, Mapping[str, tuple[float, float, float]]]) -> Picture:
+    """Means with their intervals (mean, low, high): a panel for each quantity, a row for each name.
+
+    All panels have one scale. Hollow and gray is a mean whose interval holds 0.
+    """
+    most = max(map(len, panels.values()))
+    figure, axes = canvas(7.6, 0.3 * most + 0.7, 1, len(panels), sharex=True)
+    for axis, (quantity, rows) in zip(axes.flat, panels.items(), strict=True):
+        axis.axvline(0, color=INK, linewidth=1)
+        for row, (mean, low, high) in enumerate(rows.values()):
+            color = INK if low <= 0 <= high else BLUE
+            axis.plot([low, high], [row, row], color=color)
+            face = {"markerfacecolor": "none"} if color == INK else {}
+            axis.plot(mean, row, "o", color=color, markersize=6, **face)
+        axis.set_yticks(range(len(rows)), list(rows), fontsize=8)
+        axis.tick_params(axis="y", length=0)
+        axis.set_ylim(most - 0.4, -0.6)
+        axis.grid(True, axis="x")
+        axis.set_axisbelow(True)
+        axis.set_xlabel(quantity)
+    return Picture(figure, colors=64)
+
+
+@mpl.rc_context(STYLE)
+def reliability(bins: Sequence[Mapping[str, float]]) -> Picture:
+    """Accuracy over confidence, a dot for each bin with two standard errors, and how many it holds.
+
+    A bin goes from `low` to `high`, and has the mean `confidence`, the `accuracy` and the number of
+    `images`. On the line confidence and accuracy are equal.
+    """
+    figure, axes = canvas(7.6, 3.0, 1, 2)
+    confidence, accuracy, images, low, high = (
+        np.array([row[name] for row in bins])
+        for name in ("confidence", "accuracy", "images", "low", "high")
+    )
+    left, right = axes.flat
+    left.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle="--")
+    error = 2 * np.sqrt(accuracy * (1 - accuracy) / images)
+    left.errorbar(confidence, accuracy, error, fmt="o", markersize=4, color=BLUE, linewidth=1.2)
+    left.set_ylim(-0.02, 1.02)
+    left.set_ylabel("accuracy")
+    right.bar(low, images, 0.9 * (high - low), align="edge", color=BLUE)
+    right.set_ylabel("images")
+    for axis in (left, right):
+        axis.set_xlim(0, 1.02)
+        axis.set_xlabel("confidence")
+        axis.grid(True)
+        axis.set_axisbelow(True)
     return Picture(figure, colors=64)
 
 

@@ -5,6 +5,7 @@ Needs no torch, so that the website can be built without it.
 
 import csv
 import difflib
+import hashlib
 import json
 import math
 import os
@@ -63,6 +64,13 @@ class Run:
         """The safetensors file, where the record has one."""
         file = self.path / WEIGHTS
         return file if file.exists() else None
+
+    @property
+    def checksum(self) -> str | None:
+        """The sha256 of its weights' file, where the record has one."""
+        if self.weights is None:
+            return None
+        return f"sha256:{hashlib.sha256(self.weights.read_bytes()).hexdigest()}"
 
     @property
     def right(self) -> Bool[np.ndarray, " n"] | None:

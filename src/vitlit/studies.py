@@ -268,3 +268,23 @@ def by_steps(runs: Sequence[Run], model: str = "vit") -> dict[int, dict[int, lis
         steps = groups.setdefault(run.summary["images"], {})
         steps.setdefault(run.config["steps"], []).append(run)
     return {count: steps for count, steps in sorted(groups.items()) if len(steps) > 1}
+
+
+def attention(run: Run) -> dict[str, Any] | None:
+    """What `make attention` found about a run's weights; None where it has not been asked.
+
+    The file is attention/NAME.json beside the run. Raises ValueError if it is damaged, or was made
+    with other weights than the run has now.
+    """
+    file = run.path.parent / "attention" / f"{run.name}.json"
+    if not file.exists():
+        return None
+    again = f"repeat `make attention`, or remove {file.parent.name}/{file.name}"
+    try:
+        found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        weights = found["weights"]
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise ValueError(f"{file} cannot be read ({error}); {again}") from error
+    if weights != run.checksum:
+        raise ValueError(f"{file} tells of other weights than {run.name} has now; {again}")
+    return found

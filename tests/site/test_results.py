@@ -15,12 +15,14 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import Files
 from PIL import Image
 
+from studies import attention
 from vitlit import records
 from website import ROOT, results
 
 CLASSES = ("cat", "dog", "ship")
 COMMAND = "vitlit train --preset {preset}{variant} --seed {seed}"
 PICTURES = {"curves", "times", "ablations", "tuning", "sizes", "confusion", "mistakes"}
+OF_ATTENTION = {"agreement", "deletion", "reliability", "robustness"}
 
 
 def write(
@@ -244,11 +246,65 @@ def test_without_a_headline_the_page_still_stands(tmp_path: Path, preset: str) -
 def test_no_runs_at_all(tmp_path: Path) -> None:
     values, files = context(tmp_path)
     assert len(files) == 0
-    assert all(values[name] is None for name in (*PICTURES, "headline", "ablation", "scaling"))
+    absent = (*PICTURES, *OF_ATTENTION, "headline", "ablation", "scaling", "attention")
+    assert all(values[name] is None for name in absent)
     text = rendered(values)
     assert "No training run has been recorded" in text
     assert "{#runs}" not in text
     assert "{#repeat}" not in text
+
+
+def write_attention(folder: Path, *, apart: bool) -> None:
+    """A result for the run cpu-seed0; `apart`: with differences, outliers and overconfidence."""
+    random = np.random.default_rng(0)
+    n, shift = 40, 0.5 if apart else 0.0
+    agreement = 0.01 * random.normal(size=(3, len(attention.MAPS), n))
+    agreement[:, 0] += shift
+    confidence = random.uniform(0.5, 1, 200)
+    found = {
+        "index": np.arange(n), "grid": np.array([4, 4]), "agreement": agreement,
+        "together": np.array([4, 8]), "temperatures": np.array([0.9, 1.1]),
+        "deleted": random.random((len(attention.ORDERS), 2, n)) < 0.5,
+        "robust": random.random((len(attention.CHANGES), n)) < 0.7,
+        "confidence": confidence, "tempered": confidence,
+        "right": random.random(200) < (0.2 if apart else 0.99),
+        "norm_median": np.ones(2), "norm_largest": np.array([2.0, 9.0]),
+        "norm_high": np.array([0.0, shift]), "norm_lower": np.zeros(2),
+        "norm_contrast": random.normal(size=(2, n)), "norm_highest_contrast": np.full(2, 0.5),
+        "norm_highest_places": np.ones((2, 16), int),
+    }  # fmt: skip
+    write(folder, "cpu", 0.7, config={"label_smoothing": 0.1})
+    (folder / "cpu-seed0" / records.WEIGHTS).write_bytes(b"weights")
+    run = records.read(folder / "cpu-seed0")
+    data = SimpleNamespace(summary=lambda: {"classes": CLASSES})
+    attention.write(run, folder / "attention", data, found, command="c", seconds=120.0)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_the_page_says_what_attention_tells(tmp_path: Path, apart: bool) -> None:
+    write_attention(tmp_path, apart=apart)
+    values, files = context(tmp_path)
+    for name in OF_ATTENTION:
+        content = files.get_file_from_path(f"assets/pictures/{name}.png").content_bytes
+        assert len(content) < 30_000
+    text = rendered(values)
+    assert ("these maps say more than `fixed`: rollout." in text) == apart
+    assert ("no map says more than `fixed`." in text) == (not apart)
+    assert ("there is such a group after block 2." in text) == apart
+    assert ("it is surer than it is right." in text) == apart
+    assert "the right class was 0.93, not 1" in text
+    assert "2 minutes on" in text
+    rows = [line for line in text.splitlines() if line.startswith("| rollout − fixed |")]
+    assert len(rows) == 1
+    assert rows[0].count("more") == (3 if apart else 0)
+    assert rows[0].count("not told apart") == (0 if apart else 3)
+
+
+def test_what_attention_told_of_other_weights_stops_the_page(tmp_path: Path) -> None:
+    write_attention(tmp_path, apart=True)
+    (tmp_path / "cpu-seed0" / records.WEIGHTS).write_bytes(b"newer weights")
+    with pytest.raises(ValueError, match=r"other weights than cpu-seed0 has now"):
+        context(tmp_path)
 
 
 def test_what_was_tried_says_what_it_was_tested_on() -> None:
