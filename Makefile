@@ -13,8 +13,8 @@ NAME =
 export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help site build watch test check lab notebooks cifar10 wheel bench labml scaling mutants \
-	translations lock clean
+.PHONY: help site build watch test check lab notebooks cifar10 wheel bench labml scaling resnet \
+	mutants translations lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -64,6 +64,9 @@ labml: .venv/.dev  ## train labml's configuration for MINUTES=10
 
 scaling: .venv/.dev  ## train ViT and ResNet on 1,000 to 50,000 images, where you have no records
 	$(BIN)/python -m studies.scaling
+
+resnet: .venv/.dev  ## train the best ResNets found for 10 and 60 minutes, where you have no records
+	$(BIN)/python -m studies.resnet
 
 translations: .venv/.site  ## find what English text has changed, and what of the Chinese is stale
 	$(BIN)/python -m website.translation

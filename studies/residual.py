@@ -32,11 +32,12 @@ def resnet(blocks: int, width: int, channels: int, classes: int, stride: int = 1
     for stage in range(3):
         wide = width << stage
         for block in range(blocks):
-            step = 2 if stage and not block else 1
-            shortcut = None
-            if step > 1:
+            step, shortcut = 1, None
+            if not block:
+                step = 2 if stage else 1
+                # Drawn for the first stage too, which needs none: so recorded runs can be repeated.
                 projection = nn.Conv2d(before, wide, 1, step, bias=False), nn.BatchNorm2d(wide)
-                shortcut = nn.Sequential(*projection)
+                shortcut = nn.Sequential(*projection) if stage else None
             layers.append(BasicBlock(before, wide, step, shortcut))
             before = wide
     parts = {
