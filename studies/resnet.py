@@ -152,9 +152,9 @@ MIDDLE = {"width": 48, "stride": 2, "epochs": 11, **GROWING}
 # Each takes about as long as the preset `cpu` (`--time`). First the networks, from that of the
 # scaling study on, then the recipe of one.
 TRIES = tries(
-    {"name": "width16", "epochs": 12, "batch_size": 64},
+    {"name": "width16", "epochs": 11, "batch_size": 64},
     {"name": "width16-growing", "epochs": 20, **GROWING},
-    {"name": "width32-stride2", "width": 32, "stride": 2, "epochs": 15},
+    {"name": "width32-stride2", "width": 32, "stride": 2, "epochs": 14},
     {"name": "width48-stride2-growing", **MIDDLE},
     {"name": "width64-stride2-growing", **MIDDLE, "width": 64, "epochs": 7},
     {"name": "width32-growing", "width": 32, "epochs": 6, **GROWING},
@@ -166,8 +166,8 @@ TRIES = tries(
         "label_smoothing": 0.2,
     },
     {
-        "name": "width48-muon", **MIDDLE, "optimizer": "muon", "muon_learning_rate": 0.02,
-        "learning_rate": 3e-3, "weight_decay": 0.05,
+        "name": "width48-muon", **MIDDLE, "epochs": 10, "optimizer": "muon",
+        "muon_learning_rate": 0.02, "learning_rate": 3e-3, "weight_decay": 0.05,
     },
     {"name": "width48-crop16", **MIDDLE, "crop": 1 / 16, "weight_decay": 1e-3},
 )  # fmt: skip
@@ -505,6 +505,8 @@ def main() -> None:
             run_all(record, to_record(given.presets, given.seeds, given.data), at_once)
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("\nstopped before a run began")
 
 
 def to_record(presets: Iterable[str], seeds: list[int] | None, source: str | None) -> list[Job]:

@@ -6,18 +6,21 @@ import signal
 import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 
 import torch
 
 from vitlit import data as datasets
 
+KEPT = "finished runs are kept, and the same command makes the others"
+
 
 def run_all[Job](run: Callable[[Job], str], jobs: Iterable[Job], at_once: int) -> None:
     """Run jobs, so many at a time, and print what each returns, in their order.
 
     `run` must not be defined in another function, since workers import it. Ends the program with
-    one line if a job raises ValueError or OSError, or at Ctrl-C; what is finished is kept.
+    one line if a job raises ValueError or OSError, if a worker is killed, and at Ctrl-C.
     """
     threads = max(1, (os.cpu_count() or 1) // at_once)
     spawned = get_context("spawn")
@@ -27,8 +30,10 @@ def run_all[Job](run: Callable[[Job], str], jobs: Iterable[Job], at_once: int) -
             print(line, flush=True)
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
+    except BrokenProcessPool:
+        sys.exit(f"error: a worker was killed, maybe for want of memory; {KEPT}")
     except KeyboardInterrupt:
-        sys.exit("\nstopped; finished runs are kept, and the same command makes the others")
+        sys.exit(f"\nstopped; {KEPT}")
     finally:
         pool.shutdown(cancel_futures=True)
 
