@@ -14,7 +14,7 @@ export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help site build watch test check lab notebooks cifar10 wheel bench steps labml scaling \
-	attention mutants translations lock clean
+	resnet attention mutants translations lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -70,6 +70,9 @@ scaling: .venv/.dev  ## train ViT and ResNet on 1,000 to 50,000 images, where yo
 
 attention: .venv/.dev  ## ask the best run what its attention tells: erasing, norms, calibration
 	$(BIN)/python -m studies.attention
+
+resnet: .venv/.dev  ## train the best ResNets found for 10 and 60 minutes, where you have no records
+	$(BIN)/python -m studies.resnet
 
 translations: .venv/.site  ## find what English text has changed, and what of the Chinese is stale
 	$(BIN)/python -m website.translation

@@ -19,28 +19,24 @@ tests on training images that are kept back, and only says what it found.
 """
 
 import argparse
-import functools
 import itertools
 import os
-import signal
-import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
-from multiprocessing import get_context
 from typing import Any
 
 import torch
 from torch import nn
 from torch.optim import Optimizer
 from torch.utils.flop_counter import FlopCounterMode
-from torchvision.models.resnet import BasicBlock
 from tqdm import tqdm
 
+from studies.residual import MOMENTUM, ResNetClassifier, name_of, resnet, sgd
+from studies.workers import load, run_all
 from vitlit import data as datasets
 from vitlit import processes, records
-from vitlit.classifier import normalize, statistics
+from vitlit.classifier import statistics
 from vitlit.evaluate import ImageClassifier, evaluate
 from vitlit.presets import Recipe, preset
 from vitlit.train import (
@@ -57,7 +53,6 @@ from vitlit.train import (
 SIZES = (1_000, 2_000, 5_000, 10_000, 20_000, 50_000)
 MODELS = ("vit", "resnet")
 STEPS = 2344  # of 64 images: three epochs of all 50,000
-MOMENTUM = 0.9
 
 
 @dataclass(frozen=True)
@@ -96,47 +91,12 @@ def recipe_of(job: Job) -> Recipe:
     return replace(recipe, learning_rate=job.rate or 0.4, weight_decay=5e-4, clip=0.0)
 
 
-def resnet8(channels: int, classes: int) -> nn.Sequential:
-    """The network of He et al. 2016, section 4.2, with n = 1; shortcuts are projections."""
-    stem = nn.Conv2d(channels, 16, 3, padding=1, bias=False)
-    layers: list[nn.Module] = [stem, nn.BatchNorm2d(16), nn.ReLU()]
-    for width, wider, stride in ((16, 16, 1), (16, 32, 2), (32, 64, 2)):
-        projection = nn.Conv2d(width, wider, 1, stride, bias=False), nn.BatchNorm2d(wider)
-        shortcut = nn.Sequential(*projection) if stride > 1 else None
-        layers.append(BasicBlock(width, wider, stride, shortcut))
-    head = nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, classes)
-    model = nn.Sequential(*layers, *head)
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-    return model
-
-
-@dataclass(frozen=True)
-class ResNetClassifier:
-    """A ResNet with what training and evaluation ask of a classifier."""
-
-    model: nn.Module
-    classes: tuple[str, ...]
-    mean: torch.Tensor
-    std: torch.Tensor
-
-    def inputs(self, images: torch.Tensor) -> torch.Tensor:
-        """Images as the data stores them, normalized."""
-        return normalize(images, self.mean, self.std)
-
-    @torch.no_grad()
-    def logits(self, images: torch.Tensor) -> torch.Tensor:
-        """Logits in evaluation mode."""
-        return self.model.eval()(self.inputs(images))
-
-
 def classifier_of(job: Job, recipe: Recipe, data: datasets.Dataset) -> ImageClassifier:
     """An untrained classifier of the job's model."""
     if job.model == "vit":
         return classifier_for(recipe, data, data.train_images)
     torch.manual_seed(job.seed)
-    model = resnet8(data.train_images.shape[1], len(data.classes))
+    model = resnet(1, 16, data.train_images.shape[1], len(data.classes))
     return ResNetClassifier(model, data.classes, *statistics(data.train_images))
 
 
@@ -144,24 +104,13 @@ def optimizers_of(job: Job, model: nn.Module, recipe: Recipe) -> list[Optimizer]
     """The model's own optimizers."""
     if job.model == "vit":
         return optimizers_for(model, recipe)
-    return [
-        torch.optim.SGD(
-            model.parameters(), lr=recipe.learning_rate, momentum=MOMENTUM, nesterov=True,
-            weight_decay=recipe.weight_decay,
-        )
-    ]  # fmt: skip
+    return [sgd(model, recipe.learning_rate, recipe.weight_decay)]
 
 
 def batches(data: datasets.Dataset, recipe: Recipe) -> Iterator[Batch]:
     """Augmented batches without end, epoch after epoch."""
     for epoch in itertools.count():
         yield from batches_of(data.train_images, data.train_labels, recipe, data.flip, epoch)
-
-
-@functools.cache
-def load(source: str | None) -> datasets.Dataset:
-    """The data, read once a process."""
-    return datasets.load(source)
 
 
 def part_of(data: datasets.Dataset, count: int, seed: int) -> datasets.Dataset:
@@ -219,7 +168,7 @@ def run(job: Job) -> str:
     # What no recipe can say.
     beyond: dict[str, Any] = {"epochs": epochs, "steps": job.steps, "images": job.images}
     if job.model == "resnet":
-        beyond |= {"model": "ResNet-8", "optimizer": "sgd", "momentum": MOMENTUM}
+        beyond |= {"model": name_of(1), "optimizer": "sgd", "momentum": MOMENTUM}
     records.write(
         records.mine() / job.name,
         config={"command": job.command, **asdict(recipe), **beyond},
@@ -230,12 +179,6 @@ def run(job: Job) -> str:
         predictions=result.answers,
     )
     return line
-
-
-def prepare(threads: int) -> None:
-    """Set a worker up: its share of the cores, and Ctrl-C ends it without a word."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    torch.set_num_threads(threads)
 
 
 def main() -> None:
@@ -266,18 +209,7 @@ def main() -> None:
     ]
     there = records.mine()
     todo = [job for job in jobs if job.holdout or not records.is_finished(there / job.name)]
-    threads = max(1, (os.cpu_count() or 1) // given.jobs)
-    spawned = get_context("spawn")
-    pool = ProcessPoolExecutor(given.jobs, spawned, initializer=prepare, initargs=(threads,))
-    try:
-        for line in pool.map(run, todo):
-            print(line, flush=True)
-    except (ValueError, OSError) as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit("\nstopped; finished runs are kept, and the same command makes the others")
-    finally:
-        pool.shutdown(cancel_futures=True)
+    run_all(run, todo, given.jobs)
 
 
 if __name__ == "__main__":

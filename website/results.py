@@ -22,12 +22,14 @@ from website import ROOT, attention
 from website.throughput import Translate, hardware, processor
 
 WORDS_OF_A_TRIAL = ("what", "note", "tested_on")
-# The study that is shown among the runs, to be compared with them.
+# The studies that are shown among the runs, to be compared with them: another project's
+# configuration, and networks that are no ViTs.
 BASELINE = "labml"
 PICTURES = (
     "curves", "times", "ablations", "tuning", "sizes", "confusion", "mistakes", "agreement",
     "deletion", "reliability", "robustness",
 )  # fmt: skip
+CNNS = ("resnet", "resnet-long")
 # What `make watch` need not draw again, since it builds many times in one process.
 DRAWN: dict[tuple[Any, ...], figures.Picture] = {}
 
@@ -52,7 +54,8 @@ def context(
     groups = studies.by_preset(
         run
         for run in found
-        if not run.summary["variant"] and (not run.is_study or run.summary["preset"] == BASELINE)
+        if not run.summary["variant"]
+        and (not run.is_study or run.summary["preset"] in (BASELINE, *CNNS))
     )
     tuned = sorted(
         studies.by_preset(run for run in found if run.summary["preset"].startswith("finetune")),
@@ -156,6 +159,7 @@ def shown_preset(runs: Sequence[records.Run], _: Translate = str) -> dict[str, A
         "mean": mean_and_spread([run.summary["test_accuracy"] for run in runs]),
         "seeds": len({seed(run) for run in runs}),
         "another": runs[0].summary["preset"] == BASELINE,
+        "cnn": runs[0].summary["preset"] in CNNS,
         **shown_together(runs, _),
     }
 

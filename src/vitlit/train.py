@@ -4,7 +4,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -227,7 +227,10 @@ def optimizers_for(model: nn.Module, recipe: Recipe) -> list[Optimizer]:
 
 
 class Learner:
-    """A classifier, and all that changes with it from step to step."""
+    """A classifier, and all that changes with it from step to step.
+
+    A `schedule` of step, steps and warm-up takes the place of `rate_at`.
+    """
 
     def __init__(
         self,
@@ -235,11 +238,13 @@ class Learner:
         optimizers: list[Optimizer],
         recipe: Recipe,
         steps: int,
+        schedule: Callable[[int, int, float], float] | None = None,
     ) -> None:
         model = classifier.model
         self.classifier, self.optimizers, self.recipe = classifier, optimizers, recipe
+        part_of_rate = schedule or rate_at
         self.schedules = [
-            LambdaLR(optimizer, lambda step: rate_at(step, steps, recipe.warmup))
+            LambdaLR(optimizer, lambda step: part_of_rate(step, steps, recipe.warmup))
             for optimizer in optimizers
         ]
         # A moving average of the weights (Polyak and Juditsky 1992).

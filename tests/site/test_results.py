@@ -85,6 +85,7 @@ def many(tmp_path: Path) -> Path:
     mistakes |= {"predicted": np.ones(13, int), "probability": np.ones(13)}
     write(tmp_path, "cpu-long", 0.80, mistakes=mistakes, train_seconds=7200.0, parameters=2000)
     write(tmp_path, "labml", 0.95, epochs=0.204)
+    write(tmp_path, "resnet", 0.90)
     for seed in range(3):
         write(tmp_path, "ablation", 0.96 + seed / 100, seed)
         write(tmp_path, "ablation", 0.86 + seed / 100, seed, "positions=none")
@@ -108,11 +109,12 @@ def many(tmp_path: Path) -> Path:
 def test_a_preset_is_the_mean_of_its_seeds(many: Path) -> None:
     values, _ = context(many)
     shown = {preset["preset"]: preset for preset in values["presets"]}
-    assert list(shown) == ["labml", "cpu-long", "cpu"]
+    assert list(shown) == ["labml", "resnet", "cpu-long", "cpu"]
     assert (shown["cpu"]["mean"], shown["cpu"]["seeds"]) == ("72.0 ± 2.0 %", 3)
     assert (shown["cpu-long"]["mean"], shown["cpu-long"]["time"]) == ("80.0 %", "2.0 hours")
     assert [run["seed"] for run in shown["cpu"]["runs"]] == [0, 1, 2]
     assert (shown["labml"]["another"], shown["labml"]["epochs"]) == (True, "0.2")
+    assert [name for name, preset in shown.items() if preset["cnn"]] == ["resnet"]
 
 
 def test_neither_another_project_nor_a_study_comes_first(many: Path) -> None:
@@ -174,6 +176,8 @@ def test_the_page_tells_every_command_and_verdict(many: Path) -> None:
         assert f"`{run.name}`" in text
     assert text.count("| **−10.0 ± ") == 1
     assert "(not ours)" in text
+    assert "(not a ViT)" in text
+    assert "Why not a CNN?" in text
     assert "cpu-seed7" not in text
     assert "cpu-seed8" not in text
     headings = [line.split("{#")[1][:-1] for line in text.splitlines() if line.startswith("## ")]
@@ -227,6 +231,7 @@ def test_one_run_is_enough(tmp_path: Path) -> None:
     assert (values["effects"], values["ablations"], values["mistakes"]) == ([], None, None)
     text = rendered(values)
     assert "{#runs}" in text
+    assert "Why not a CNN?" not in text
     assert "{#ingredients}" not in text
     assert "{#mistakes}" not in text
 
