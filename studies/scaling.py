@@ -17,16 +17,9 @@ tests on training images that are kept back, and only says what it found.
 """
 
 import argparse
-import functools
-import itertools
 import os
-import signal
-import sys
 import time
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
-from multiprocessing import get_context
 from typing import Any
 
 import torch
@@ -36,20 +29,18 @@ from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models.resnet import BasicBlock
 from tqdm import tqdm
 
+from studies.jobs import batches, load, make, train_for
 from vitlit import data as datasets
 from vitlit import processes, records
 from vitlit.classifier import normalize, statistics
 from vitlit.evaluate import ImageClassifier, evaluate
 from vitlit.presets import Recipe, preset
 from vitlit.train import (
-    Batch,
     Learner,
-    batches_of,
     classifier_for,
     optimizers_for,
     split,
     summary_of,
-    train_epoch,
 )
 
 SIZES = (1_000, 2_000, 5_000, 10_000, 20_000, 50_000)
@@ -150,18 +141,6 @@ def optimizers_of(job: Job, model: nn.Module, recipe: Recipe) -> list[Optimizer]
     ]  # fmt: skip
 
 
-def batches(data: datasets.Dataset, recipe: Recipe) -> Iterator[Batch]:
-    """Augmented batches without end, epoch after epoch."""
-    for epoch in itertools.count():
-        yield from batches_of(data.train_images, data.train_labels, recipe, data.flip, epoch)
-
-
-@functools.cache
-def load(source: str | None) -> datasets.Dataset:
-    """The data, read once a process."""
-    return datasets.load(source)
-
-
 def part_of(data: datasets.Dataset, count: int, seed: int) -> datasets.Dataset:
     """The data with only the first `count` training images of a random order.
 
@@ -184,10 +163,9 @@ def run(job: Job) -> str:
     classifier = classifier_of(job, recipe, data)
     model = classifier.model
     learner = Learner(classifier, optimizers_of(job, model, recipe), recipe, job.steps)
-    steps = itertools.islice(batches(data, recipe), job.steps)
     start = time.perf_counter()
     with tqdm(disable=True) as bar:
-        loss = train_epoch(learner, steps, bar)
+        loss = train_for(learner, batches(data, recipe), job.steps, bar)
     seconds = time.perf_counter() - start
     result = evaluate(classifier, tests, test_labels)
     line = f"{job.name:<32}{result.accuracy:>8.2%}{seconds:>8.0f} s"
@@ -230,12 +208,6 @@ def run(job: Job) -> str:
     return line
 
 
-def prepare(threads: int) -> None:
-    """Set a worker up: its share of the cores, and Ctrl-C ends it without a word."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    torch.set_num_threads(threads)
-
-
 def main() -> None:
     """Run the command; bad input ends with one line that says what was wrong."""
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
@@ -261,18 +233,7 @@ def main() -> None:
     ]
     there = records.mine()
     todo = [job for job in jobs if job.holdout or not records.is_finished(there / job.name)]
-    threads = max(1, (os.cpu_count() or 1) // given.jobs)
-    spawned = get_context("spawn")
-    pool = ProcessPoolExecutor(given.jobs, spawned, initializer=prepare, initargs=(threads,))
-    try:
-        for line in pool.map(run, todo):
-            print(line, flush=True)
-    except (ValueError, OSError) as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit("\nstopped; finished runs are kept, and the same command makes the others")
-    finally:
-        pool.shutdown(cancel_futures=True)
+    make(run, todo, at_once=given.jobs)
 
 
 if __name__ == "__main__":
