@@ -44,6 +44,7 @@ from vitlit.evaluate import evaluate
 from vitlit.heads import LinearHead
 from vitlit.presets import Recipe, preset
 from vitlit.start import started
+from vitlit.studies import WAYS
 from vitlit.train import (
     DivergedError,
     Learner,
@@ -56,7 +57,6 @@ from vitlit.train import (
 
 NEW = ("bird", "cat", "dog")
 SIZES = (30, 100, 300, 1_000, 3_000)
-WAYS = ("finetune", "frozen", "scratch", "scratch-long")
 BATCH = 32
 # Of `finetune` and `scratch`.
 STEPS = {30: 80, 100: 120, 300: 200, 1_000: 350, 3_000: 500}

@@ -21,9 +21,19 @@ from vitlit.presets import VARIANTS
 from website import ROOT
 from website.throughput import Translate, hardware, processor
 
+PICTURES = ("curves", "times", "ablations", "tuning", "sizes", "ways", "confusion", "mistakes")
 WORDS_OF_A_TRIAL = ("what", "note", "tested_on")
 # The study that is shown among the runs, to be compared with them.
 BASELINE = "labml"
+# Whose size and whose recipe its variants have; the last is our preset, whose runs are no study's.
+SIZE_AND_RECIPE = {
+    "": ("labml", "labml"),
+    "our-size": ("cpu", "labml"),
+    "our-recipe": ("labml", "cpu"),
+    "cpu": ("cpu", "cpu"),
+}
+# Ways to learn from a few images that are compared: the second less the first.
+COMPARISONS = (("scratch", "finetune"), ("scratch-long", "finetune"), ("frozen", "finetune"))
 # What `make watch` need not draw again, since it builds many times in one process.
 DRAWN: dict[tuple[Any, ...], figures.Picture] = {}
 
@@ -35,8 +45,9 @@ def context(
 
     `presets` with their runs, the most accurate first, and `runs`, the same in one list; the
     `ablation` with its runs and the `effects` of its variants; the presets that are `tuned` from
-    others' weights; the `scaling` with the number of images; what was `tried` before; the
-    `headline`, one run; and pictures, each None where there is nothing to draw.
+    others' weights; the `scaling` with the number of images; the `pretraining` and what it is
+    worth; the size and the recipe of `labml` and ours; what was `tried` before; the `headline`, one
+    run; and pictures, each None where there is nothing to draw.
     """
     found = studies.final(records.find(folder))
     groups = studies.by_preset(
@@ -49,12 +60,17 @@ def context(
         key=lambda group: group[0].summary["preset"],
     )
     scaling = [run for run in found if run.summary["preset"] == "scaling"]
+    pretraining = [run for run in found if run.summary["preset"] == "pretraining"]
+    by_way = studies.by_way(pretraining)
+    labml = [run for run in found if run.summary["preset"] == BASELINE]
     ablations = studies.ablations(found)
     effects = studies.effects(ablations)
     firsts = [group[0] for group in groups]
     headline = studies.best(found)
     presets = [shown_preset(group, _) for group in groups]
-    others = (*ablations, *scaling, *(run for group in tuned for run in group))
+    others = (
+        *ablations, *scaling, *pretraining, *labml, *(run for group in tuned for run in group),
+    )  # fmt: skip
     shown = [run.summary["data"] for run in (*firsts, *others)]
     values: dict[str, Any] = {
         "presets": presets,
@@ -65,6 +81,8 @@ def context(
         "effects": [shown_effect(effect, _) for effect in effects],
         "tuned": [shown_tuned(group, _) for group in tuned],
         "scaling": shown_scaling(scaling, _) if scaling else None,
+        "pretraining": shown_pretraining(pretraining, _) if by_way else None,
+        "labml": shown_labml(labml, [r for group in groups for r in group], _),
         "tried": [
             {
                 key: _(value) if value and key in WORDS_OF_A_TRIAL else value
@@ -87,13 +105,15 @@ def context(
     if scaling:
         by_images = studies.by_images(scaling)
         drawn["sizes"] = lambda: figures.accuracy_over_images(by_images)
+    if by_way:
+        drawn["ways"] = lambda: figures.accuracy_over_images(by_way)
     if headline:
         counts, classes = headline.summary["confusion"], values["classes"]
         drawn["confusion"] = lambda: figures.confusion(counts, classes)
         wrong = headline.summary["test_accuracy"] < 1
         if wrong and (headline.path / "mistakes.npz").exists():
             drawn["mistakes"] = lambda: picture_of_mistakes(headline)
-    for name in ("curves", "times", "ablations", "tuning", "sizes", "confusion", "mistakes"):
+    for name in PICTURES:
         wanted = page.meta.get("pictures") and name in drawn
         key = (name, *written)
         values[name] = picture(key, drawn[name], page, config, files) if wanted else None
@@ -187,6 +207,120 @@ def shown_scaling(runs: Sequence[records.Run], _: Translate = str) -> dict[str, 
     }
 
 
+def shown_pretraining(runs: Sequence[records.Run], _: Translate = str) -> dict[str, Any]:
+    """Accuracy by number of images (a row each) and way (a column each), and what differs.
+
+    A difference is sure if Student's t over its seeds is below 0.05 after Holm's correction for all
+    differences that are shown. `apart` counts the seeds in which McNemar's test, corrected for all
+    seeds of all differences, tells the two models apart.
+    """
+    groups = studies.by_way(runs)
+    counts = sorted({count for group in groups.values() for count in group})
+    pairs = [pair for pair in COMPARISONS if groups.keys() >= set(pair)]
+    found = {
+        (pair, count): studies.compared(groups[pair[0]][count], groups[pair[1]][count])
+        for count in counts
+        for pair in pairs
+        if count in groups[pair[0]] and count in groups[pair[1]]
+    }
+    found = {place: difference for place, difference in found.items() if difference.pairs}
+    over_seeds = studies.holm([difference.p for difference in found.values()])
+    each = iter(studies.holm([one.p for x in found.values() for one in x.pairs]))
+    differences = {
+        place: {
+            "mean": signed(difference.mean, difference.error),
+            "apart": sum(next(each) < 0.05 for _one in difference.pairs),
+            "seeds": len(difference.pairs),
+            "sure": p < 0.05,
+        }
+        for (place, difference), p in zip(found.items(), over_seeds, strict=True)
+    }
+    bases = [run for run in runs if run.summary["variant"] == "base"]
+    new = next(iter(next(iter(groups.values())).values()))[0]
+    return {
+        "ways": list(groups),
+        "classes": list(new.summary["per_class"]),
+        "tested": f"{new.summary['tested']:,}",
+        "base": shown_preset(sorted(bases, key=seed), _) if bases else None,
+        "rows": [
+            {
+                "images": f"{count:,}",
+                "cells": [shown_way(group.get(count, []), _) for group in groups.values()],
+            }
+            for count in counts
+        ],
+        "compared": [{"first": first, "second": second} for first, second in pairs],
+        "differences": [
+            {
+                "images": f"{count:,}",
+                "cells": [differences.get((pair, count)) for pair in pairs],
+            }
+            for count in counts
+        ],
+        # Its title names the three classes only.
+        "data": data_title(new.summary | {"data_title": "CIFAR-10"}, _),
+        **shown_together(sorted(runs, key=lambda run: run.name), _),
+    }
+
+
+def shown_way(runs: Sequence[records.Run], _: Translate = str) -> dict[str, str] | None:
+    """Accuracy, steps and time of a way on as many images; None where no run is."""
+    if not runs:
+        return None
+    seconds = statistics.mean(run.summary["train_seconds"] for run in runs)
+    return {
+        "accuracy": mean_and_spread([run.summary["test_accuracy"] for run in runs]),
+        "steps": f"{runs[0].summary['steps']:,}",
+        "time": duration(seconds, _),
+    }
+
+
+def signed(mean: float, error: float) -> str:
+    """A difference with its sign, and its error where there is one."""
+    spread = f" ± {error:.1f}" if math.isfinite(error) else ""
+    return f"{mean:+.1f}{spread}".replace("-", "−")
+
+
+def shown_labml(
+    runs: Sequence[records.Run], ours: Sequence[records.Run], _: Translate = str
+) -> dict[str, Any] | None:
+    """Labml's size and recipe against ours, each alone: a row for each that has runs.
+
+    None where neither was changed alone. Ours are the preset's runs on the same data and device.
+    """
+    if not any(run.summary["variant"] for run in runs):
+        return None
+    like = {(run.summary["data"], run.summary["device"]) for run in runs}
+    ours = [
+        run
+        for run in ours
+        if run.summary["preset"] == "cpu" and (run.summary["data"], run.summary["device"]) in like
+    ]
+    rows = []
+    for variant, (size, recipe) in SIZE_AND_RECIPE.items():
+        same = ours if variant == "cpu" else [r for r in runs if r.summary["variant"] == variant]
+        same = sorted(same, key=seed)
+        if same:
+            seen = statistics.mean(images_seen(run) for run in same)
+            rows.append(
+                {
+                    **shown_preset(same, _), "size": size, "recipe": recipe,
+                    "images": f"{round(seen):,}",
+                }
+            )  # fmt: skip
+    return {
+        "rows": rows,
+        **shown_together([run for run in sorted(runs, key=seed) if run.summary["variant"]], _),
+        "data": data_title(runs[0].summary, _),
+    }
+
+
+def images_seen(run: records.Run) -> float:
+    """How many images entered in training, those of every epoch counted."""
+    known = run.summary.get("images")
+    return known if known is not None else run.summary["epochs"] * run.data["counts"]["train"]
+
+
 def shown_together(runs: Sequence[records.Run], _: Translate = str) -> dict[str, Any]:
     """Runs that are repeated in the same way, and what they ran on, each thing said once."""
     shown = [shown_run(run, _) for run in runs]
@@ -205,13 +339,12 @@ def unique(words: Iterable[str]) -> list[str]:
 
 def shown_effect(effect: studies.Effect, _: Translate = str) -> dict[str, Any]:
     """What one change did, in rounded numbers."""
-    spread = f" ± {effect.spread:.1f}" if math.isfinite(effect.spread) else ""
     verdict = _("better") if effect.mean > 0 else _("worse")
     return {
         "variant": effect.variant,
         "seeds": len(effect.runs),
         "accuracy": percent(studies.mean_accuracy(effect.runs)),
-        "difference": f"{effect.mean:+.1f}{spread}".replace("-", "−"),
+        "difference": signed(effect.mean, effect.spread),
         "measurable": effect.measurable,
         "verdict": verdict if effect.measurable else _("no measurable effect"),
         "cost": f"{effect.cost:.1f} ×",

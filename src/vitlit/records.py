@@ -29,7 +29,7 @@ from vitlit.terminal import plain
 PARTS = ("config", "environment", "data", "summary")
 WEIGHTS = "model.safetensors"
 # Presets that answer a question, beside those whose runs are to be good: how their names begin.
-STUDIES = ("ablation", "labml", "finetune", "scaling")
+STUDIES = ("ablation", "labml", "finetune", "pretraining", "scaling")
 
 
 @dataclass(frozen=True)
