@@ -1,8 +1,9 @@
 """Does pre-training help? A ViT that knows seven classes learns three: `make pretraining`.
 
 The three are bird, cat and dog. Of all threes, the first edition's `cpu` runs, seeds 0 to 2 alike,
-mixed up these the most on test pictures; that chose them, before any run of this study. What remains to
-pre-train on are four vehicles, and deer, frog and horse: 35,000 pictures, by the preset `cpu`.
+mixed up these the most on test pictures; that chose them, before any run of this study. What
+remains to pre-train on are four vehicles, and deer, frog and horse: 35,000 pictures, by the preset
+`cpu`.
 
 Then n pictures of the three, as many of each, are learned in four ways. `finetune`: the whole
 pre-trained model under a new linear head. `frozen`: a linear head alone, on what the pre-trained
@@ -15,9 +16,9 @@ models have everything but the batch of 32 and the rates.
 The seed decides the pictures and all weights; fewer pictures are part of more. All are tested on
 the test pictures of the three classes.
 
-Rates, penalties and lengths were chosen by `--tune`, which tests on training pictures of the three
+Rates, penalties and lengths are chosen by `--tune`, which tests on training pictures of the three
 that are kept back. These are many more than 30; who has no more would have to choose blindly. All
-ways have this advantage alike.
+ways have this advantage alike. Those in RATES and LONGER are where to begin: not tuned yet.
 
 Records that are missing are made, under my-runs/ or VITLIT_RUNS.
 """
