@@ -14,7 +14,7 @@ export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help site build watch test check lab notebooks cifar10 wheel bench steps labml scaling \
-	resnet attention mutants translations lock clean
+	resnet attention pretraining mutants translations lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -62,8 +62,10 @@ bench: .venv/.bench  ## compare throughput with four other implementations, on a
 steps: .venv/.dev  ## time a training step of the presets and of each variant, on an idle CPU
 	$(BIN)/python -m benchmarks.steps
 
-labml: .venv/.dev  ## train labml's configuration for MINUTES=10
-	$(BIN)/python -m studies.labml --minutes $(MINUTES)
+
+labml: .venv/.dev  ## train labml's configuration, at our size and by our recipe, too: 9 × MINUTES=10
+	$(BIN)/python -m studies.labml --minutes $(MINUTES) --seeds 0 1 2 \
+		--configurations theirs our-size our-recipe
 
 scaling: .venv/.dev  ## train ViT and ResNet on 1,000 to 50,000 images, where you have no records
 	$(BIN)/python -m studies.scaling
@@ -73,6 +75,9 @@ attention: .venv/.dev  ## ask the best run what its attention tells: erasing, no
 
 resnet: .venv/.dev  ## train the best ResNets found for 10 and 60 minutes, where you have no records
 	$(BIN)/python -m studies.resnet
+
+pretraining: .venv/.dev  ## learn three classes from 30 to 3,000 images, pre-trained on seven or not
+	$(BIN)/python -m studies.pretraining
 
 translations: .venv/.site  ## find what English text has changed, and what of the Chinese is stale
 	$(BIN)/python -m website.translation

@@ -148,6 +148,7 @@ from vitlit.augment import (
 from vitlit.mimetic import biased_identity, mimetic_
 from vitlit.muon import orthogonalize
 from vitlit.reveal import reveal
+from vitlit.structured import look_around_, rotation, structured_
 from vitlit.train import fewer_patches, optimizers_for, rate_at, train_epoch
 
 # %% [markdown]
@@ -293,9 +294,10 @@ figures.heatmaps([left, right, left @ right], signed=True, inches=1.5)
 # It takes three steps. Positions begin as sines and cosines, but in dimensions of their own, which everything else leaves alone at first. In such numbers a step to a neighbor is a rotation. And queries and keys read these numbers only, the keys rotated by one step.
 
 # %% tags=["reveal"]
-from vitlit.structured import look_around_, rotation, structured_
-
 reveal(look_around_)
+
+# %% [markdown]
+# Of each frequency a place has a cosine and a sine, and a step turns the pair by an angle.
 
 # %% tags=["reveal"]
 reveal(rotation)

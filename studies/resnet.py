@@ -500,9 +500,11 @@ def main() -> None:
         if given.time:
             print_times(trials.values(), load(given.data), given.rounds)
         elif trying:
-            run_all(attempt, to_try(trials, given.holdout, given.data, given.rounds), at_once)
+            run_all(
+                attempt, to_try(trials, given.holdout, given.data, given.rounds), at_once=at_once
+            )
         else:
-            run_all(record, to_record(given.presets, given.seeds, given.data), at_once)
+            run_all(record, to_record(given.presets, given.seeds, given.data), at_once=at_once)
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:

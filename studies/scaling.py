@@ -19,10 +19,8 @@ tests on training images that are kept back, and only says what it found.
 """
 
 import argparse
-import itertools
 import os
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -32,6 +30,7 @@ from torch.optim import Optimizer
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
+from studies.jobs import batches, train_for
 from studies.residual import MOMENTUM, ResNetClassifier, name_of, resnet, sgd
 from studies.workers import load, run_all
 from vitlit import data as datasets
@@ -40,14 +39,11 @@ from vitlit.classifier import statistics
 from vitlit.evaluate import ImageClassifier, evaluate
 from vitlit.presets import Recipe, preset
 from vitlit.train import (
-    Batch,
     Learner,
-    batches_of,
     classifier_for,
     optimizers_for,
     split,
     summary_of,
-    train_epoch,
 )
 
 SIZES = (1_000, 2_000, 5_000, 10_000, 20_000, 50_000)
@@ -107,12 +103,6 @@ def optimizers_of(job: Job, model: nn.Module, recipe: Recipe) -> list[Optimizer]
     return [sgd(model, recipe.learning_rate, recipe.weight_decay)]
 
 
-def batches(data: datasets.Dataset, recipe: Recipe) -> Iterator[Batch]:
-    """Augmented batches without end, epoch after epoch."""
-    for epoch in itertools.count():
-        yield from batches_of(data.train_images, data.train_labels, recipe, data.flip, epoch)
-
-
 def part_of(data: datasets.Dataset, count: int, seed: int) -> datasets.Dataset:
     """The data with only the first `count` training images of a random order.
 
@@ -135,10 +125,9 @@ def run(job: Job) -> str:
     classifier = classifier_of(job, recipe, data)
     model = classifier.model
     learner = Learner(classifier, optimizers_of(job, model, recipe), recipe, job.steps)
-    steps = itertools.islice(batches(data, recipe), job.steps)
     start = time.perf_counter()
     with tqdm(disable=True) as bar:
-        loss = train_epoch(learner, steps, bar)
+        loss = train_for(learner, batches(data, recipe), job.steps, bar)
     seconds = time.perf_counter() - start
     result = evaluate(classifier, tests, test_labels)
     line = f"{job.name:<32}{result.accuracy:>8.2%}{seconds:>8.0f} s"
@@ -209,7 +198,7 @@ def main() -> None:
     ]
     there = records.mine()
     todo = [job for job in jobs if job.holdout or not records.is_finished(there / job.name)]
-    run_all(run, todo, given.jobs)
+    run_all(run, todo, at_once=given.jobs)
 
 
 if __name__ == "__main__":

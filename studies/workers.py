@@ -16,18 +16,24 @@ from vitlit import data as datasets
 KEPT = "finished runs are kept, and the same command makes the others"
 
 
-def run_all[Job](run: Callable[[Job], str], jobs: Iterable[Job], at_once: int) -> None:
-    """Run jobs, so many at a time, and print what each returns, in their order.
+def run_all[Job, Done](
+    run: Callable[[Job], Done], *phases: Iterable[Job], at_once: int
+) -> list[Done]:
+    """Run jobs, so many at a time; print what each returns, in their order, and return it.
 
-    `run` must not be defined in another function, since workers import it. Ends the program with
-    one line if a job raises ValueError or OSError, if a worker is killed, and at Ctrl-C.
+    A phase begins when the one before it is done. `run` must not be defined in another function,
+    since workers import it. Ends the program with one line if a job raises ValueError or OSError,
+    if a worker is killed, and at Ctrl-C.
     """
     threads = max(1, (os.cpu_count() or 1) // at_once)
     spawned = get_context("spawn")
     pool = ProcessPoolExecutor(at_once, spawned, initializer=prepare, initargs=(threads,))
+    done: list[Done] = []
     try:
-        for line in pool.map(run, jobs):
-            print(line, flush=True)
+        for jobs in phases:
+            for result in pool.map(run, jobs):
+                print(result, flush=True)
+                done.append(result)
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
     except BrokenProcessPool:
@@ -36,6 +42,7 @@ def run_all[Job](run: Callable[[Job], str], jobs: Iterable[Job], at_once: int) -
         sys.exit(f"\nstopped; {KEPT}")
     finally:
         pool.shutdown(cancel_futures=True)
+    return done
 
 
 def prepare(threads: int) -> None:

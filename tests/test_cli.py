@@ -165,6 +165,10 @@ def test_the_newest_own_run_is_taken_by_default_and_then_the_books_best(vitlit, 
         about = {"preset": "cpu", "data": "cifar10", "test_accuracy": (9 - age) / 10}
         summary.write_text(json.dumps(json.loads(summary.read_text()) | about))
         os.utime(summary, (1000 - age, 1000 - age))
+    # A study's own start is no model to ask, however new.
+    shutil.copytree(places[0], tmp_path / "my-runs/base")
+    base = tmp_path / "my-runs/base/summary.json"
+    base.write_text(json.dumps(json.loads(base.read_text()) | {"preset": "pretraining"}))
     for place in places[:3]:
         code, _, err = vitlit("predict", image)
         assert (code, err) == (0, f"model: {place}\n")

@@ -71,7 +71,7 @@ def test_short_and_long_ways_agree_in_training(monkeypatch):
     def limited(most):
         def attend(z):
             monkeypatch.setattr(encoder, "SHORT", most)
-            return attention(z.clone().requires_grad_())
+            return attention.train()(z)
 
         return attend
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from vitlit import records, studies
 
@@ -111,34 +112,6 @@ def test_more_changes_need_a_larger_difference_and_more_seeds_a_smaller_one():
     assert studies.spreads_needed((10, 10), 5) < few
 
 
-def answered(name, right, **other):
-    """A run with answers: which of its images it named correctly."""
-    about = {"tested_on": "test images", **other}
-    found = records.Run(Path(name), {}, {}, {"checksum": "c"}, about, {})
-    vars(found)["answers"] = right
-    return found
-
-
-def test_runs_are_compared_image_by_image(monkeypatch):
-    monkeypatch.setattr(records.Run, "right", property(lambda run: vars(run)["answers"]))
-    first = answered("a", np.array([True] * 6 + [False] * 14))
-    second = answered("b", np.array([True] * 5 + [False] + [True] * 7 + [False] * 7))
-    pair = studies.paired(first, second)
-    assert (pair.only_first, pair.only_second, pair.tested) == (1, 7, 20)
-    assert pair.difference == pytest.approx(30)
-    # By the definition of the standard error of a mean of differences −1, 0 and 1.
-    each = np.array([-1] + [1] * 7 + [0] * 12)
-    assert pair.error == pytest.approx(100 * each.std() / math.sqrt(20))
-    assert pair.chance == pytest.approx(2 * (1 + 8) / 2**8)
-    assert studies.paired(first, first).chance == 1
-    assert studies.Paired(700, 800, 10_000).chance == pytest.approx(0.0106, abs=2e-4)
-    with pytest.raises(ValueError, match="were tested on other images"):
-        studies.paired(first, answered("c", second.right, tested_on="5 training images"))
-    monkeypatch.setattr(records.Run, "right", None)
-    with pytest.raises(ValueError, match="a does not keep its predictions; train it again"):
-        studies.paired(first, second)
-
-
 def run(preset, accuracy, seed=0, **other):
     """A run of which only the summary matters."""
     summary = {
@@ -161,3 +134,87 @@ def test_the_best_run_is_the_first_seed_of_the_best_preset_that_is_no_study():
 
 def test_the_books_best_run_has_its_weights():
     assert studies.best(records.find(ROOT / "runs")).weights
+
+
+def answered(folder, name, right, seed=0, checksum="a", keeps=True):
+    """A run in whose record stands which images it named correctly."""
+    answers = {"predicted": 1 - np.array(right), "true": np.zeros(len(right), int)}
+    records.write(
+        folder / f"{name}-{seed}", config={}, environment={}, data={"checksum": checksum},
+        summary={"test_accuracy": float(np.mean(right)), "seed": seed}, rows=[{"epoch": 1}],
+        predictions=answers if keeps else None,
+    )  # fmt: skip
+    return records.read(folder / f"{name}-{seed}")
+
+
+def test_two_runs_are_compared_answer_by_answer(tmp_path):
+    first = answered(tmp_path, "a", [1, 1, 0, 0, 0, 1, 0, 0, 1, 1])
+    second = answered(tmp_path, "b", [1, 0, 1, 1, 1, 1, 1, 0, 1, 1])
+    pair = studies.paired(first, second)
+    assert (pair.gained, pair.lost, pair.tested) == (4, 1, 10)
+    assert pair.difference == pytest.approx(30)
+    by_hand = np.array([0, -1, 1, 1, 1, 0, 1, 0, 0, 0])
+    assert pair.error == pytest.approx(100 * by_hand.std() / math.sqrt(10))
+    assert pair.p == pytest.approx(2 * (1 + 5) / 2**5)
+    back = studies.paired(second, first)
+    assert (back.difference, back.p) == (-pair.difference, pair.p)
+
+
+@pytest.mark.parametrize(("gained", "lost"), [(0, 0), (3, 3), (1, 8), (300, 250), (6000, 2000)])
+def test_mcnemars_test_is_that_of_scipy(gained, lost):
+    pair = studies.Paired(gained, lost, 10_000)
+    expected = stats.binomtest(gained, gained + lost).pvalue if gained + lost else 1
+    assert pair.p == pytest.approx(expected)
+
+
+def test_only_runs_with_answers_to_the_same_images_are_compared(tmp_path):
+    first = answered(tmp_path, "a", [1, 0])
+    for other in ({"right": [1, 0, 1]}, {"right": [1, 0], "checksum": "b"}):
+        with pytest.raises(ValueError, match="were tested on different images"):
+            studies.paired(first, answered(tmp_path, "b", **other))
+    silent = answered(tmp_path, "c", [1, 0], keeps=False)
+    with pytest.raises(ValueError, match=r"c-0 keeps no answers .* repeat the run"):
+        studies.paired(first, silent)
+
+
+def test_ways_are_compared_on_the_seeds_that_both_have(tmp_path):
+    first = [answered(tmp_path, "a", r, s) for s, r in enumerate(([1, 0, 0, 0], [1, 1, 0, 0]))]
+    second = [answered(tmp_path, "b", r, s) for s, r in
+              ((2, [0, 0, 0, 0]), (1, [1, 1, 1, 1]), (0, [1, 1, 0, 0]))]  # fmt: skip
+    found = studies.compared(first, second)
+    assert [pair.difference for pair in found.pairs] == [25, 50]
+    expected = stats.ttest_1samp([25, 50], 0)
+    assert (found.mean, found.error) == pytest.approx((37.5, 12.5))
+    assert found.p == pytest.approx(expected.pvalue)
+    alone = studies.compared(first[:1], second)
+    assert (alone.error, alone.p) == (math.inf, 1.0)
+
+
+@pytest.mark.parametrize(("differences", "p"), [((2, 2), 0.0), ((0, 0), 1.0)])
+def test_seeds_that_agree_to_the_image_have_a_p_of_their_own(differences, p):
+    pairs = [studies.Paired(gained, 0, 10) for gained in differences]
+    assert studies.Compared(pairs).p == p
+
+
+@pytest.mark.parametrize("freedom", [1, 2, 3, 4, 7, 10])
+def test_students_t_is_that_of_scipy(freedom):
+    for t in (0.0, 0.5, -2.0, 9.0):
+        expected = 2 * stats.t.sf(abs(t), freedom)
+        assert studies.student(t, freedom) == pytest.approx(expected, abs=1e-12)
+
+
+def test_holm_corrects_for_the_number_of_tests_and_keeps_their_order():
+    assert studies.holm([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
+    assert studies.holm([0.6, 0.9]) == [1, 1]
+    assert studies.holm([]) == []
+
+
+def test_ways_to_learn_stand_in_their_order_by_images_and_seed():
+    made = [
+        run("pretraining", 0.5, seed, variant=way, images=images)
+        for seed in (1, 0) for images in (100, 30) for way in ("scratch", "finetune", "base")
+    ]  # fmt: skip
+    groups = studies.by_way(made)
+    assert list(groups) == ["finetune", "scratch"]
+    assert list(groups["scratch"]) == [30, 100]
+    assert [one.summary["seed"] for one in groups["scratch"][30]] == [0, 1]

@@ -21,15 +21,24 @@ from vitlit.presets import VARIANTS
 from website import ROOT, attention
 from website.throughput import Translate, hardware, processor
 
+PICTURES = (
+    "curves", "times", "ablations", "tuning", "sizes", "ways", "confusion", "mistakes", "agreement",
+    "deletion", "reliability", "robustness",
+)  # fmt: skip
 WORDS_OF_A_TRIAL = ("what", "note", "tested_on")
 # The studies that are shown among the runs, to be compared with them: another project's
 # configuration, and networks that are no ViTs.
 BASELINE = "labml"
-PICTURES = (
-    "curves", "times", "ablations", "tuning", "sizes", "confusion", "mistakes", "agreement",
-    "deletion", "reliability", "robustness",
-)  # fmt: skip
 CNNS = ("resnet", "resnet-long")
+# Whose size and whose recipe its variants have; the last is our preset, whose runs are no study's.
+SIZE_AND_RECIPE = {
+    "": ("labml", "labml"),
+    "our-size": ("cpu", "labml"),
+    "our-recipe": ("labml", "cpu"),
+    "cpu": ("cpu", "cpu"),
+}
+# Ways to learn from a few images that are compared: the second less the first.
+COMPARISONS = (("scratch", "finetune"), ("scratch-long", "finetune"), ("frozen", "finetune"))
 # What `make watch` need not draw again, since it builds many times in one process.
 DRAWN: dict[tuple[Any, ...], figures.Picture] = {}
 
@@ -46,9 +55,10 @@ def context(
 
     `presets` with their runs, the most accurate first, and `runs`, the same in one list; the
     `ablation` with its runs and the `effects` of its variants, whose `costs` are given; the presets
-    that are `tuned` from others' weights; the `scaling` with the number of images; what was `tried`
-    before; the `headline`, one run, and what `attention` tells of it; and pictures, each None where
-    there is nothing to draw.
+    that are `tuned` from others' weights; the `scaling` with the number of images; the
+    `pretraining` and what it is worth; the size and the recipe of `labml` and ours; what was
+    `tried` before; the `headline`, one run, and what `attention` tells of it; and pictures, each
+    None where there is nothing to draw.
     """
     found = studies.final(records.find(folder))
     groups = studies.by_preset(
@@ -62,6 +72,9 @@ def context(
         key=lambda group: group[0].summary["preset"],
     )
     scaling = [run for run in found if run.summary["preset"] == "scaling"]
+    pretraining = [run for run in found if run.summary["preset"] == "pretraining"]
+    by_way = studies.by_way(pretraining)
+    labml = [run for run in found if run.summary["preset"] == BASELINE]
     ablations = studies.ablations(found)
     effects = studies.effects(ablations, costs)
     firsts = [group[0] for group in groups]
@@ -69,7 +82,9 @@ def context(
     looked = studies.attention(headline) if headline else None
     smoothing = headline.config.get("label_smoothing", 0.0) if headline else 0.0
     presets = [shown_preset(group, _) for group in groups]
-    others = (*ablations, *scaling, *(run for group in tuned for run in group))
+    others = (
+        *ablations, *scaling, *pretraining, *labml, *(run for group in tuned for run in group),
+    )  # fmt: skip
     shown = [run.summary["data"] for run in (*firsts, *others)]
     values: dict[str, Any] = {
         "presets": presets,
@@ -80,6 +95,8 @@ def context(
         "effects": shown_effects(effects, _),
         "tuned": [shown_tuned(group, _) for group in tuned],
         "scaling": shown_scaling(scaling, _) if scaling else None,
+        "pretraining": shown_pretraining(pretraining, _) if by_way else None,
+        "labml": shown_labml(labml, [r for group in groups for r in group], _),
         "tried": [
             {
                 key: _(value) if value and key in WORDS_OF_A_TRIAL else value
@@ -105,6 +122,8 @@ def context(
     if scaling:
         by_images = studies.by_images(scaling)
         drawn["sizes"] = lambda: figures.accuracy_over_images(by_images)
+    if by_way:
+        drawn["ways"] = lambda: figures.accuracy_over_images(by_way)
     if headline:
         counts, classes = headline.summary["confusion"], values["classes"]
         drawn["confusion"] = lambda: figures.confusion(counts, classes)
@@ -211,6 +230,120 @@ def shown_scaling(runs: Sequence[records.Run], _: Translate = str) -> dict[str, 
         "data": data_title(runs[0].summary, _),
         **shown_together(sorted(runs, key=lambda run: run.name), _),
     }
+
+
+def shown_pretraining(runs: Sequence[records.Run], _: Translate = str) -> dict[str, Any]:
+    """Accuracy by number of images (a row each) and way (a column each), and what differs.
+
+    A difference is sure if Student's t over its seeds is below 0.05 after Holm's correction for all
+    differences that are shown. `apart` counts the seeds in which McNemar's test, corrected for all
+    seeds of all differences, tells the two models apart.
+    """
+    groups = studies.by_way(runs)
+    counts = sorted({count for group in groups.values() for count in group})
+    pairs = [pair for pair in COMPARISONS if groups.keys() >= set(pair)]
+    found = {
+        (pair, count): studies.compared(groups[pair[0]][count], groups[pair[1]][count])
+        for count in counts
+        for pair in pairs
+        if count in groups[pair[0]] and count in groups[pair[1]]
+    }
+    found = {place: difference for place, difference in found.items() if difference.pairs}
+    over_seeds = studies.holm([difference.p for difference in found.values()])
+    each = iter(studies.holm([one.p for x in found.values() for one in x.pairs]))
+    differences = {
+        place: {
+            "mean": signed(difference.mean, difference.error),
+            "apart": sum(next(each) < 0.05 for _one in difference.pairs),
+            "seeds": len(difference.pairs),
+            "sure": p < 0.05,
+        }
+        for (place, difference), p in zip(found.items(), over_seeds, strict=True)
+    }
+    bases = [run for run in runs if run.summary["variant"] == "base"]
+    new = next(iter(next(iter(groups.values())).values()))[0]
+    return {
+        "ways": list(groups),
+        "classes": list(new.summary["per_class"]),
+        "tested": f"{new.summary['tested']:,}",
+        "base": shown_preset(sorted(bases, key=seed), _) if bases else None,
+        "rows": [
+            {
+                "images": f"{count:,}",
+                "cells": [shown_way(group.get(count, []), _) for group in groups.values()],
+            }
+            for count in counts
+        ],
+        "compared": [{"first": first, "second": second} for first, second in pairs],
+        "differences": [
+            {
+                "images": f"{count:,}",
+                "cells": [differences.get((pair, count)) for pair in pairs],
+            }
+            for count in counts
+        ],
+        # Its title names the three classes only.
+        "data": data_title(new.summary | {"data_title": "CIFAR-10"}, _),
+        **shown_together(sorted(runs, key=lambda run: run.name), _),
+    }
+
+
+def shown_way(runs: Sequence[records.Run], _: Translate = str) -> dict[str, str] | None:
+    """Accuracy, steps and time of a way on as many images; None where no run is."""
+    if not runs:
+        return None
+    seconds = statistics.mean(run.summary["train_seconds"] for run in runs)
+    return {
+        "accuracy": mean_and_spread([run.summary["test_accuracy"] for run in runs]),
+        "steps": f"{runs[0].summary['steps']:,}",
+        "time": duration(seconds, _),
+    }
+
+
+def signed(mean: float, error: float) -> str:
+    """A difference with its sign, and its error where there is one."""
+    spread = f" ± {error:.1f}" if math.isfinite(error) else ""
+    return f"{mean:+.1f}{spread}".replace("-", "−")
+
+
+def shown_labml(
+    runs: Sequence[records.Run], ours: Sequence[records.Run], _: Translate = str
+) -> dict[str, Any] | None:
+    """Labml's size and recipe against ours, each alone: a row for each that has runs.
+
+    None where neither was changed alone. Ours are the preset's runs on the same data and device.
+    """
+    if not any(run.summary["variant"] for run in runs):
+        return None
+    like = {(run.summary["data"], run.summary["device"]) for run in runs}
+    ours = [
+        run
+        for run in ours
+        if run.summary["preset"] == "cpu" and (run.summary["data"], run.summary["device"]) in like
+    ]
+    rows = []
+    for variant, (size, recipe) in SIZE_AND_RECIPE.items():
+        same = ours if variant == "cpu" else [r for r in runs if r.summary["variant"] == variant]
+        same = sorted(same, key=seed)
+        if same:
+            seen = statistics.mean(images_seen(run) for run in same)
+            rows.append(
+                {
+                    **shown_preset(same, _), "size": size, "recipe": recipe,
+                    "images": f"{round(seen):,}",
+                }
+            )  # fmt: skip
+    return {
+        "rows": rows,
+        **shown_together([run for run in sorted(runs, key=seed) if run.summary["variant"]], _),
+        "data": data_title(runs[0].summary, _),
+    }
+
+
+def images_seen(run: records.Run) -> float:
+    """How many images entered in training, those of every epoch counted."""
+    known = run.summary.get("images")
+    return known if known is not None else run.summary["epochs"] * run.data["counts"]["train"]
 
 
 def shown_together(runs: Sequence[records.Run], _: Translate = str) -> dict[str, Any]:

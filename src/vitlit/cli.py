@@ -342,7 +342,12 @@ def _chosen(weights: str | None) -> str:
     if weights is not None:
         return weights
     usable = [run for run in records.everywhere() if run.weights]
-    own = (run for run in usable if run.path.parent != records.book())
+    own = (
+        run
+        for run in usable
+        # What that study pre-trains knows seven classes and is no end in itself.
+        if run.path.parent != records.book() and run.summary["preset"] != "pretraining"
+    )
     run = next(own, None) or studies.best(usable)
     if run is None:
         raise ValueError(

@@ -42,7 +42,7 @@ class SelfAttention(nn.Module):
 
     def forward(self, tokens: Tokens) -> Tokens:
         """Attend, on the fast path: the weights are not stored, where that is slower."""
-        if tokens.requires_grad and tokens.is_cpu and tokens.shape[1] <= SHORT:
+        if self.training and tokens.is_cpu and tokens.shape[1] <= SHORT:
             return self.with_weights(tokens)[0]
         q, k, v = self.split(tokens)
         return self.merge(F.scaled_dot_product_attention(q, k, v))

@@ -460,10 +460,10 @@ def accuracy_over_time(runs: Sequence[Any]) -> Picture:
 
 @mpl.rc_context(STYLE)
 def accuracy_over_images(groups: Mapping[str, Mapping[int, Sequence[Any]]]) -> Picture:
-    """Test accuracy over the number of training images, a curve a model.
+    """Test accuracy over the number of training images, a curve a model or way to train.
 
-    `groups` holds runs by model and number (vitlit.studies.by_images). The line is the mean of the
-    seeds, a dot is a seed.
+    `groups` holds runs by that and by number (vitlit.studies.by_images and vitlit.studies.by_way).
+    The line is the mean of the seeds, a dot is a seed.
     """
     figure, axes = canvas(5.2, 2.9)
     axis = axes[0, 0]

@@ -30,7 +30,7 @@ from vitlit.terminal import plain
 PARTS = ("config", "environment", "data", "summary")
 WEIGHTS = "model.safetensors"
 # Presets that answer a question, beside those whose runs are to be good: how their names begin.
-STUDIES = ("ablation", "labml", "finetune", "scaling", "resnet")
+STUDIES = ("ablation", "labml", "finetune", "pretraining", "resnet", "scaling")
 
 
 @dataclass(frozen=True)

@@ -191,70 +191,24 @@ def spreads_needed(families: tuple[int, ...], seeds: int, chance: float = 0.05) 
     return float(np.quantile(farthest, 1 - chance))
 
 
-@dataclass(frozen=True)
-class Paired:
-    """Two runs on the same test images, image by image (McNemar 1947).
-
-    Only the images tell that one run names correctly and the other does not.
-    """
-
-    only_first: int
-    only_second: int
-    tested: int
-
-    @property
-    def difference(self) -> float:
-        """The second's accuracy less the first's, in percentage points."""
-        return 100 * (self.only_second - self.only_first) / self.tested
-
-    @property
-    def error(self) -> float:
-        """The standard error of the difference, in percentage points."""
-        differ = self.only_first + self.only_second
-        squared = differ - (self.only_second - self.only_first) ** 2 / self.tested
-        return 100 * math.sqrt(squared) / self.tested
-
-    @property
-    def chance(self) -> float:
-        """How often equal runs would differ by as much: the two-sided exact test's p."""
-        differ, fewer = self.only_first + self.only_second, min(self.only_first, self.only_second)
-        tail = sum(math.comb(differ, k) for k in range(fewer + 1))
-        return min(1.0, 2 * tail / 2**differ)
-
-
-def paired(first: Run, second: Run) -> Paired:
-    """Compare two runs by what they said of each test image.
-
-    Raises ValueError if a record does not keep that, or they were tested on other images.
-    """
-    answers = []
-    for run in (first, second):
-        if run.right is None:
-            raise ValueError(f"{run.path} does not keep its predictions; train it again")
-        answers.append(run.right)
-    a, b = answers
-    about = [
-        (run.data["checksum"], run.summary["tested_on"], len(right))
-        for run, right in zip((first, second), answers, strict=True)
-    ]
-    if about[0] != about[1]:
-        raise ValueError(f"{first.path} and {second.path} were tested on other images: {about}")
-    return Paired(int((a & ~b).sum()), int((b & ~a).sum()), len(a))
-
-
 def by_images(runs: Sequence[Run]) -> dict[str, dict[int, list[Run]]]:
     """The runs of the preset `scaling`: by model, then by number of training images, then by seed.
 
     The models stand in alphabetical order from the back, so that the ViT comes first. Runs of more
     steps than the shortest are left out.
     """
-    groups: dict[str, dict[int, list[Run]]] = {}
     least = min((run.config["steps"] for run in runs), default=0)
     usual = [run for run in runs if run.config["steps"] == least]
-    for run in sorted(usual, key=lambda run: (run.summary["images"], run.summary["seed"])):
-        sizes = groups.setdefault(run.summary["model"], {})
+    return dict(sorted(_by_images(usual, "model").items(), reverse=True))
+
+
+def _by_images(runs: Sequence[Run], what: str) -> dict[str, dict[int, list[Run]]]:
+    """The runs by a field of their summary, then by number of training images, then by seed."""
+    groups: dict[str, dict[int, list[Run]]] = {}
+    for run in sorted(runs, key=lambda run: (run.summary["images"], run.summary["seed"])):
+        sizes = groups.setdefault(run.summary[what], {})
         sizes.setdefault(run.summary["images"], []).append(run)
-    return dict(sorted(groups.items(), reverse=True))
+    return groups
 
 
 def by_steps(runs: Sequence[Run], model: str = "vit") -> dict[int, dict[int, list[Run]]]:
@@ -287,4 +241,146 @@ def attention(run: Run) -> dict[str, Any] | None:
         raise ValueError(f"{file} cannot be read ({error}); {again}") from error
     if weights != run.checksum:
         raise ValueError(f"{file} tells of other weights than {run.name} has now; {again}")
+    return found
+
+
+# Ways to learn from a few images, as the study `pretraining` calls them.
+WAYS = ("finetune", "frozen", "scratch", "scratch-long")
+
+
+def by_way(runs: Sequence[Run]) -> dict[str, dict[int, list[Run]]]:
+    """The runs of the preset `pretraining`: by way, then by number of images, then by seed.
+
+    The ways stand in the order of WAYS. What was pre-trained is left out.
+    """
+    groups = _by_images([run for run in runs if run.summary["variant"] in WAYS], "variant")
+    return {way: groups[way] for way in WAYS if way in groups}
+
+
+@dataclass(frozen=True)
+class Paired:
+    """Two models that were tested on the same images: on how many their answers differ."""
+
+    gained: int  # images that only the second names correctly
+    lost: int  # images that only the first does
+    tested: int
+
+    @property
+    def difference(self) -> float:
+        """By how much the second is more accurate, in percentage points."""
+        return 100 * (self.gained - self.lost) / self.tested
+
+    @property
+    def error(self) -> float:
+        """The standard error of the difference, in percentage points, over choices of images.
+
+        That of a mean of paired differences, each +1, 0 or −1.
+        """
+        differ, net = self.gained + self.lost, self.gained - self.lost
+        return 100 * math.sqrt(differ - net**2 / self.tested) / self.tested
+
+    @property
+    def p(self) -> float:
+        """How probable so uneven disagreements are if both models are equally accurate.
+
+        McNemar's test (1947) in its exact form: each disagreement falls to either side with
+        probability one half. Two-sided.
+        """
+        n, few = self.gained + self.lost, min(self.gained, self.lost)
+        return min(1.0, 2 * sum(math.comb(n, k) for k in range(few + 1)) / 2**n)
+
+
+def paired(first: Run, second: Run) -> Paired:
+    """Compare two runs, answer by answer.
+
+    It tells two trained models apart, not two ways to train: another seed would give others. Raises
+    ValueError if the answers of one were not kept, or if they were tested on different images.
+    """
+    answers = []
+    for run in (first, second):
+        if run.right is None:
+            raise ValueError(
+                f"{run.path} keeps no answers (predictions.npz), so that it cannot be compared "
+                "image by image; repeat the run"
+            )
+        answers.append(run.right)
+    tested = [(len(right), run.data.get("checksum"), run.summary.get("tested_on"))
+              for right, run in zip(answers, (first, second), strict=True)]  # fmt: skip
+    if tested[0] != tested[1]:
+        raise ValueError(
+            f"{first.path} and {second.path} were tested on different images, {tested[0]} and "
+            f"{tested[1]} (number, checksum, which); compare runs on the same"
+        )
+    one, other = answers
+    return Paired(int((other & ~one).sum()), int((one & ~other).sum()), len(one))
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Two ways to train, seed by seed, tested on the same images.
+
+    The disagreements of several seeds are not added up: all are tested on the same images, and what
+    a seed decides (which images are learned, the start) would count as if it were none. So the
+    seeds are the sample: their mean, its standard error, and Student's t.
+    """
+
+    pairs: list[Paired]  # by seed
+
+    @property
+    def mean(self) -> float:
+        """The mean difference, second less first, in percentage points."""
+        return statistics.mean(pair.difference for pair in self.pairs)
+
+    @property
+    def error(self) -> float:
+        """Its standard error over the seeds; infinite with one seed."""
+        if len(self.pairs) < 2:
+            return math.inf
+        spread = statistics.stdev(pair.difference for pair in self.pairs)
+        return spread / math.sqrt(len(self.pairs))
+
+    @property
+    def p(self) -> float:
+        """How probable a mean so far from 0 is if the ways are equal: Student's t, two-sided."""
+        if math.isinf(self.error):
+            return 1.0
+        if not self.error:
+            return float(not self.mean)
+        return student(self.mean / self.error, len(self.pairs) - 1)
+
+
+def compared(first: Sequence[Run], second: Sequence[Run]) -> Compared:
+    """Compare two ways on the seeds that both have. Raises what `paired` does."""
+    by_seed = {run.summary["seed"]: run for run in first}
+    others_ = {run.summary["seed"]: run for run in second}
+    both = sorted(by_seed.keys() & others_.keys())
+    return Compared([paired(by_seed[seed], others_[seed]) for seed in both])
+
+
+def student(t: float, freedom: int) -> float:
+    """The probability that Student's t lies at least as far from 0, on either side.
+
+    `freedom` are the degrees of freedom, at least 1. Abramowitz and Stegun (1964), 26.7.3 and
+    26.7.4, in closed form.
+    """
+    angle = math.atan(abs(t) / math.sqrt(freedom))
+    sine, cosine = math.sin(angle), math.cos(angle)
+    odd = freedom % 2
+    term, total = (cosine, 0.0) if odd else (1.0, 0.0)
+    for k in range(1, freedom // 2 + 1):
+        total += term
+        term *= cosine**2 * (2 * k / (2 * k + 1) if odd else (2 * k - 1) / (2 * k))
+    inside = 2 / math.pi * (angle + sine * total) if odd else sine * total
+    return max(0.0, 1 - inside)
+
+
+def holm(ps: Sequence[float]) -> list[float]:
+    """The p-values of several tests, corrected for their number, in the same order (Holm 1979).
+
+    Whoever calls an effect what is then below 0.05 finds a false one among all of them with a
+    probability of at most 5 %.
+    """
+    found, least = [0.0] * len(ps), 0.0
+    for rank, i in enumerate(sorted(range(len(ps)), key=lambda i: ps[i])):
+        least = found[i] = max(least, min(1.0, (len(ps) - rank) * ps[i]))
     return found

@@ -16,12 +16,12 @@ from mkdocs.structure.files import Files
 from PIL import Image
 
 from studies import attention
-from vitlit import records
+from vitlit import records, studies
 from website import ROOT, results
 
 CLASSES = ("cat", "dog", "ship")
 COMMAND = "vitlit train --preset {preset}{variant} --seed {seed}"
-PICTURES = {"curves", "times", "ablations", "tuning", "sizes", "confusion", "mistakes"}
+PICTURES = {"curves", "times", "ablations", "tuning", "sizes", "ways", "confusion", "mistakes"}
 OF_ATTENTION = {"agreement", "deletion", "reliability", "robustness"}
 
 
@@ -44,7 +44,7 @@ def write(
         config={"command": COMMAND.format(preset=preset, variant=shown, seed=seed)}
         | other.get("config", {}),
         environment=environment | {"versions": {"torch": "2"}},
-        data={},
+        data={"counts": {"train": 1000}},
         summary=summary | {k: v for k, v in other.items() if k in summary} | other.get("about", {}),
         rows=[
             {"epoch": k, "train_loss": 2.0, "test_accuracy": accuracy, "seconds": 300.0 * k}
@@ -52,7 +52,17 @@ def write(
         ],
         positions=np.zeros((2, 3, 4), dtype=np.float32),
         mistakes=other.get("mistakes"),
+        predictions=other.get("predictions"),
     )
+
+
+def write_way(folder: Path, way: str, images: int, seed: int, right: int) -> None:
+    """A record of `pretraining` that names the first `right` of 30 test images correctly."""
+    answers = {"predicted": (np.arange(30) >= right).astype(int), "true": np.zeros(30, int)}
+    about = {"images": images, "steps": 0 if way == "frozen" else 1200}
+    name = f"{way}={images}"
+    write(folder, "pretraining", right / 30, seed, name, about=about | {"variant": way},
+          predictions=answers)  # fmt: skip
 
 
 def context(folder: Path) -> tuple[dict[str, Any], Files]:
@@ -101,6 +111,13 @@ def many(tmp_path: Path) -> Path:
         variant = f"{model}={images}"
         steps = {"steps": 2344}
         write(tmp_path, "scaling", accuracy, seed, about=about, variant=variant, config=steps)
+    for seed, images, way in itertools.product((0, 1), (30, 3000), studies.WAYS):
+        right = {"finetune": 20, "frozen": 18, "scratch": 2, "scratch-long": 17}[way]
+        write_way(tmp_path, way, images, seed, right + seed + images // 1000)
+    write(tmp_path, "pretraining", 0.9, 0, "base")
+    for variant, accuracy in (("our-size", 0.5), ("our-recipe", 0.3)):
+        about = {"images": 11_000, "parameters": 20_000_000}
+        write(tmp_path, "labml", accuracy, 0, variant, about=about)
     write(tmp_path, "cpu", 0.99, 7, data="digits")
     write(tmp_path, "cpu", 0.99, 8, tested_on="5000 training images")
     return tmp_path
@@ -110,6 +127,7 @@ def test_a_preset_is_the_mean_of_its_seeds(many: Path) -> None:
     values, _ = context(many)
     shown = {preset["preset"]: preset for preset in values["presets"]}
     assert list(shown) == ["labml", "resnet", "cpu-long", "cpu"]
+    assert shown["labml"]["seeds"] == 1
     assert (shown["cpu"]["mean"], shown["cpu"]["seeds"]) == ("72.0 ± 2.0 %", 3)
     assert (shown["cpu-long"]["mean"], shown["cpu-long"]["time"]) == ("80.0 %", "2.0 hours")
     assert [run["seed"] for run in shown["cpu"]["runs"]] == [0, 1, 2]
@@ -181,7 +199,7 @@ def test_the_page_tells_every_command_and_verdict(many: Path) -> None:
     assert "cpu-seed7" not in text
     assert "cpu-seed8" not in text
     headings = [line.split("{#")[1][:-1] for line in text.splitlines() if line.startswith("## ")]
-    order = ["runs", "ingredients", "finetuning", "scaling"]
+    order = ["runs", "labml", "ingredients", "finetuning", "scaling", "pretraining"]
     order += ["classes", "mistakes", "tried", "repeat"]
     assert [name for name in headings if name in order] == order
 
@@ -223,6 +241,57 @@ def test_accuracy_by_images_has_a_row_a_number_and_a_column_a_model(many: Path) 
         {"images": "50,000", "cells": ["76.0 ± 1.4 %", "86.0 ± 1.4 %"]},
     ]
     assert scaling["flops"] == ["11.3", "11.3"]
+
+
+def test_ways_to_learn_have_a_column_each_and_what_they_took(many: Path) -> None:
+    shown = context(many)[0]["pretraining"]
+    assert shown["ways"] == ["finetune", "frozen", "scratch", "scratch-long"]
+    assert [row["images"] for row in shown["rows"]] == ["30", "3,000"]
+    first = shown["rows"][0]["cells"]
+    assert first[0] == {"accuracy": "68.3 ± 2.4 %", "steps": "1,200", "time": "10 minutes"}
+    assert first[1]["steps"] == "0"
+    assert (shown["base"]["mean"], shown["tested"]) == ("90.0 %", "30")
+    assert len(shown["runs"]) == 17
+
+
+def test_ways_are_compared_over_seeds_and_model_by_model(many: Path) -> None:
+    few, _ = context(many)[0]["pretraining"]["differences"]
+    short, long, head = few["cells"]
+    assert (short["mean"], short["apart"], short["seeds"]) == ("+60.0 ± 0.0", 2, 2)
+    assert (long["mean"], long["apart"]) == ("+10.0 ± 0.0", 0)
+    assert (head["mean"], head["apart"]) == ("+6.7 ± 0.0", 0)
+
+
+def test_a_way_that_lacks_runs_leaves_a_cell_empty(tmp_path: Path) -> None:
+    write_way(tmp_path, "finetune", 30, 0, 20)
+    write_way(tmp_path, "scratch", 100, 0, 10)
+    values, _ = context(tmp_path)
+    shown = values["pretraining"]
+    assert [[bool(cell) for cell in row["cells"]] for row in shown["rows"]] == [
+        [True, False], [False, True],
+    ]  # fmt: skip
+    assert [row["cells"] for row in shown["differences"]] == [[None], [None]]
+    assert shown["base"] is None
+    assert "{#pretraining}" in rendered(values)
+
+
+def test_size_and_recipe_are_told_apart(many: Path) -> None:
+    rows = context(many)[0]["labml"]["rows"]
+    assert [(row["size"], row["recipe"], row["mean"], row["images"]) for row in rows] == [
+        ("labml", "labml", "95.0 %", "204"),
+        ("cpu", "labml", "50.0 %", "11,000"),
+        ("labml", "cpu", "30.0 %", "11,000"),
+        ("cpu", "cpu", "72.0 ± 2.0 %", "2,000"),
+    ]
+
+
+def test_labmls_run_alone_does_not_say_what_decides(tmp_path: Path) -> None:
+    write(tmp_path, "labml", 0.3)
+    values, _ = context(tmp_path)
+    assert values["labml"] is None
+    text = rendered(values)
+    assert "does not say which of them decides" in text
+    assert "{#labml}" not in text
 
 
 def test_one_run_is_enough(tmp_path: Path) -> None:
