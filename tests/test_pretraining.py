@@ -225,7 +225,7 @@ def test_what_makes_no_sense_is_refused(words, said, monkeypatch, capsys):
 def test_what_is_there_is_not_made_again_and_bases_come_first(monkeypatch):
     asked = []
     monkeypatch.setattr(
-        pretraining, "make", lambda run, *phases, at_once: asked.append(phases) or []
+        pretraining, "run_all", lambda run, *phases, at_once: asked.append(phases) or []
     )
     words = ["pretraining", "--jobs", "1", "--new", *NEW, "--sizes", "30", "--seeds", "0", "1"]
     monkeypatch.setattr(sys, "argv", words)
