@@ -571,11 +571,6 @@ figures.heatmaps(maps, columns=9, inches=0.8, signed=True)
 # %% tags=["figure"]
 sides = (256, 64, 32)
 seen = [data.open_rgb(figures.CHELSEA, side) for side in sides]
-figures.images(seen, [f"{side} px" for side in sides], inches=1.5)
-
-# %% [markdown] tags=["caption"]
-# <!-- alt: The tabby cat's face as a square picture three times: sharp at 256 pixels, coarse at 64, a few blocks of color at 32. -->
-# **Figure 6.16.** The photograph, cropped and resized to three sizes.
 
 # %% [markdown]
 # ## Receipt {#receipt}
