@@ -568,7 +568,7 @@ figures.heatmaps(maps, columns=9, inches=0.8, signed=True)
 #
 # Here is what a model sees of a photograph. What lies outside the middle square is gone, and details go with the size.
 
-# %% tags=["figure"]
+# %%
 sides = (256, 64, 32)
 seen = [data.open_rgb(figures.CHELSEA, side) for side in sides]
 
