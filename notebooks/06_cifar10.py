@@ -229,7 +229,7 @@ figures.lines({"AdamW": (steps, curve)}, "step", "learning rate", height=2.2)
 # **Figure 6.6.** The learning rate over a run of 1,000 steps.
 
 # %% [markdown]
-# Second, **two optimizers**. AdamW moves every weight on its own scale. It takes the vectors, the embedding and the head. Weight decay pulls matrices towards zero; biases and norm gains are left alone, as is usual: they are few, and a gain pulled to zero would silence its layer. Each step shrinks a matrix by the learning rate times the decay, so a short run feels little of it. The preset `ablation` takes 782 steps, at half the full rate on average: in all, the pull of 0.05 is 4 % of a matrix with AdamW's rate of 0.002, and 13 % with Muon's of 0.007.
+# Second, **two optimizers**. AdamW moves every weight on its own scale. It takes the vectors, the embedding and the head. Weight decay pulls matrices towards zero; biases and norm gains are left alone, as is usual: they are few, and a gain pulled to zero would silence its layer. Each step shrinks a matrix by the learning rate times the decay, so a short run feels little of it. The preset `ablation` takes 390 steps, at half the full rate on average: in all, the pull of 0.05 is 3 % of a matrix with AdamW's rate of 0.003, and 9 % with Muon's of 0.01.
 #
 # **Muon** takes the matrices inside the blocks. It treats a matrix as what it is: a map from one space to another.
 
@@ -328,7 +328,7 @@ figures.heatmaps(maps, columns=9, inches=0.7)
 # **Figure 6.9.** Where the heads of the first three blocks look before training, as seen from one patch in the middle: at it, or at one of its eight neighbors.
 
 # %% [markdown]
-# Fourth, **a part of the patches**. Most of a picture can be guessed from the rest of it. So in the earlier epochs only a random part of its patches enters the encoder, a quarter or a half, and others each time. The patches keep their positions, and nothing else has to know. The time that is saved pays for more epochs. In the last epochs all patches come back, as in the test. This is PatchDropout ([Liu et al. 2022](../docs/bibliography.md#liu2022)). What a step costs with a part of the patches stands on the [results page](../docs/results.md#throughput): less than with all, but not in proportion, since the optimizers' work stays.
+# Fourth, **a part of the patches**. Most of a picture can be guessed from the rest of it. So in the earlier epochs only a random part of its patches enters the encoder, a quarter or a half, and others each time. The patches keep their positions, and nothing else has to know. The time that is saved pays for more epochs. In the last epochs all patches come back, as in the test. This is PatchDropout ([Liu et al. 2022](../docs/bibliography.md#liu2022)). Half of the patches take more than half of the time, as the records' tables tell: what the optimizers do stays the same.
 
 # %% tags=["reveal"]
 reveal(fewer_patches)
@@ -382,7 +382,7 @@ for key in ("preset", "epochs", "parameters", "tested", "test_accuracy"):
 # %% [markdown]
 # ## The full runs {#full-run}
 #
-# Longer runs were made once, with the commands that stand in their records, and anyone can repeat them. Their numbers are read from `runs/`, never typed. They are those of the **last** epoch. To pick the best epoch by its test accuracy would be to train on the test set, a little.
+# Longer runs were made once. Their records say command and commit, and anyone can repeat them. Those shown here are older than the recipe above: mimetic start, an MLP head, half of the patches in the earlier epochs. To repeat one of them, check out its commit. Their numbers are read from `runs/`, never typed. They are those of the **last** epoch. To pick the best epoch by its test accuracy would be to train on the test set, a little.
 
 # %%
 from vitlit import records, studies
@@ -437,7 +437,7 @@ print(f"{statistics.mean(seeds):.2f} % ± {spread:.2f} %   {len(seeds)}")
 # %% [markdown]
 # ## What each ingredient is worth {#ingredients}
 #
-# Which trick mattered? Change one thing, keep everything else, and train again. The presets for this are small models and one epoch, so that they can be run often: each change with three seeds, each run compared with the unchanged one of the same seed. `vitlit ablate` repeats them all.
+# Which trick mattered? Change one thing, keep everything else, and train again. The presets for this are small models and one epoch, so that they can be run often: each change with three seeds, each run compared with the unchanged one of the same seed. `vitlit ablate` makes such a table. The records shown here are older than the recipe above, too: they begin mimetic, with an MLP head, and half of the patches enter in training, all of them in the test.
 #
 # Many changes are compared here. Of many that do nothing, some look like something by luck. So a difference counts only if it is larger than the limit behind the ±. The limit is chosen such that of twenty tables in which no change does anything, nineteen call none of them an effect ([how](../docs/results.md#ingredients)). An asterisk marks what counts.
 
@@ -461,7 +461,7 @@ figures.ablations(effects)
 # %% [markdown]
 # Three parts carry the run: the optimizer, small patches, and positions. A good start is worth nearly as much as positions. Shuffling the patches of all pictures in one and the same way costs less than taking the positions away: an order that is always the same can be learned. But the sines and cosines that the positions begin with describe a grid, and that is lost.
 #
-# Some changes show no effect that can be told from chance, and for some there is a reason. Weight decay has no time to act: over this epoch it shrinks a matrix by 4 to 13 % (see the recipe). Augmentation guards against learning by heart, and in one epoch no picture is seen twice. So a table like this holds for its budget, not for all. That is the reason to make your own.
+# Some changes show no effect that can be told from chance, and for some there is a reason. Weight decay has little time to act (see the recipe). Augmentation guards against learning by heart, and in one epoch no picture is seen twice. So a table like this holds for its budget, not for all. That is the reason to make your own.
 
 # %% [markdown]
 # ## What it gets wrong {#mistakes}
@@ -568,9 +568,14 @@ figures.heatmaps(maps, columns=9, inches=0.8, signed=True)
 #
 # Here is what a model sees of a photograph. What lies outside the middle square is gone, and details go with the size.
 
-# %%
+# %% tags=["figure"]
 sides = (256, 64, 32)
 seen = [data.open_rgb(figures.CHELSEA, side) for side in sides]
+figures.images(seen, [f"{side} px" for side in sides], inches=1.1)
+
+# %% [markdown] tags=["caption"]
+# <!-- alt: The tabby cat's face as a square picture three times: sharp at 256 pixels, coarse at 64, a few blocks of color at 32. -->
+# **Figure 6.16.** The photograph, cropped and resized to three sizes.
 
 # %% [markdown]
 # ## Receipt {#receipt}

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import pytest
-import torch
 from helpers.tiny import MODEL, dataset
 from torch import nn
 
@@ -15,7 +14,7 @@ SEED = 3
 
 
 @pytest.fixture
-def tiny(monkeypatch, tmp_path):
+def tiny(monkeypatch, tmp_path, one_thread):
     """Tiny models, little data, an empty folder for records, and one thread."""
     whole = labml.recipe_of
 
@@ -27,10 +26,6 @@ def tiny(monkeypatch, tmp_path):
     monkeypatch.setattr(labml, "recipe_of", recipe_of)
     monkeypatch.setattr(labml.datasets, "load", lambda source: dataset(train=150))
     monkeypatch.setenv("VITLIT_RUNS", str(tmp_path))
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def test_a_configuration_is_a_size_and_a_recipe():

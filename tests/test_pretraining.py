@@ -31,7 +31,7 @@ def six(train=240, test=60):
 
 
 @pytest.fixture(autouse=True)
-def tiny(monkeypatch, tmp_path):
+def tiny(monkeypatch, tmp_path, one_thread):
     """Little data, a tiny model, few steps, an empty folder for records, and one thread."""
 
     def preset(name, **changes):
@@ -42,10 +42,6 @@ def tiny(monkeypatch, tmp_path):
     monkeypatch.setattr(pretraining, "preset", preset)
     monkeypatch.setattr(pretraining, "STEPS", dict.fromkeys(pretraining.SIZES, 3))
     monkeypatch.setenv("VITLIT_RUNS", str(tmp_path))
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def job(way, images=30, seed=0, **other):

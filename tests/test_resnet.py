@@ -14,14 +14,10 @@ SHORT = {"width": 8, "epochs": 2, "batch_size": 20, "learning_rate": 0.05}
 
 
 @pytest.fixture(autouse=True)
-def tiny(monkeypatch, tmp_path):
-    """Little data, an empty folder for records, and one thread for products that are tiny."""
+def tiny(monkeypatch, tmp_path, one_thread):
+    """Little data, an empty folder for records."""
     monkeypatch.setattr(resnet, "load", lambda source: dataset(train=100))
     monkeypatch.setenv("VITLIT_RUNS", str(tmp_path))
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def trial(**said):

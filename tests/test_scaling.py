@@ -12,14 +12,10 @@ from vitlit import records, studies
 
 
 @pytest.fixture(autouse=True)
-def tiny(monkeypatch, tmp_path):
-    """Little data, an empty folder for records, and one thread for products that are tiny."""
+def tiny(monkeypatch, tmp_path, one_thread):
+    """Little data, an empty folder for records."""
     monkeypatch.setattr(scaling, "load", lambda source: dataset(train=100))
     monkeypatch.setenv("VITLIT_RUNS", str(tmp_path))
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def test_vit_and_resnet_cost_about_the_same():

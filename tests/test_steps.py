@@ -14,14 +14,7 @@ from vitlit import studies
 from vitlit.presets import VARIANTS, preset
 from website.throughput import comparisons, training_steps
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Tiny products are no work to be shared, and a machine may be busy."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

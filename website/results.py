@@ -7,6 +7,7 @@ import json
 import math
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,13 @@ from mkdocs.structure.pages import Page
 from mkdocs.utils import get_relative_url
 
 from vitlit import figures, records, studies
-from vitlit.presets import VARIANTS
+from vitlit.presets import PRESETS, VARIANTS, preset
 from website import ROOT, attention
 from website.throughput import Translate, hardware, processor
 
 PICTURES = (
-    "curves", "times", "ablations", "tuning", "sizes", "ways", "confusion", "mistakes", "agreement",
-    "deletion", "reliability", "robustness",
+    "curves", "times", "ablations", "tuning", "sizes", "lengths", "ways", "confusion", "mistakes",
+    "agreement", "deletion", "reliability", "robustness",
 )  # fmt: skip
 WORDS_OF_A_TRIAL = ("what", "note", "tested_on")
 # The studies that are shown among the runs, to be compared with them: another project's
@@ -122,6 +123,8 @@ def context(
     if scaling:
         by_images = studies.by_images(scaling)
         drawn["sizes"] = lambda: figures.accuracy_over_images(by_images)
+    if by_steps := studies.by_steps(scaling):
+        drawn["lengths"] = lambda: figures.results_over_steps(by_steps)
     if by_way:
         drawn["ways"] = lambda: figures.accuracy_over_images(by_way)
     if headline:
@@ -156,6 +159,7 @@ def shown_run(run: records.Run, _: Translate = str) -> dict[str, Any]:
         "seed": summary["seed"],
         "data": data_title(summary, _),
         "command": run.config["command"],
+        "earlier": is_earlier(run),
         "hardware": hardware(environment, _),
         "processor": processor(environment),
         "versions": environment["versions"],
@@ -168,6 +172,21 @@ def shown_run(run: records.Run, _: Translate = str) -> dict[str, Any]:
         "per_class": {name: percent(share) for name, share in summary["per_class"].items()},
         "share": summary["per_class"],
     }
+
+
+def is_earlier(run: records.Run) -> bool:
+    """Whether a run's preset, or variant of it, has become another recipe since."""
+    name, variant = run.summary["preset"], run.summary["variant"]
+    if name not in PRESETS:
+        return False
+    if variant and variant not in VARIANTS:
+        return True
+    recipe = asdict(preset(name, variant))
+    # A number was a whole run's part of the patches, before there could be several.
+    was = {**run.config, "keep": np.atleast_1d(run.config.get("keep", 1.0)).tolist()}
+    own = ("seed", "holdout")
+    now = json.loads(json.dumps({k: v for k, v in recipe.items() if k not in own}))
+    return any(name in was and was[name] != value for name, value in now.items())
 
 
 def shown_preset(runs: Sequence[records.Run], _: Translate = str) -> dict[str, Any]:

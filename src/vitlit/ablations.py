@@ -14,10 +14,10 @@ from vitlit.vit import VisionTransformer
 
 
 class ConvolutionalStem(nn.Module):
-    """Patch embedding by 3×3 convolutions of stride 2 and one of 1×1 (Xiao et al. 2021, section 4).
+    """Patch embedding by 3×3 convolutions of stride 2 and one of 1×1 (after Xiao et al. 2021).
 
-    A BatchNorm and a ReLU follow each; each has twice as many channels as the one before, and
-    the last `width`. Raises ValueError unless patch_size is a power of two that fits the width.
+    A BatchNorm and a ReLU follow each of stride 2. It has twice as many channels as the one before,
+    and the last `width`. Raises ValueError unless patch_size is a power of two that fits the width.
     """
 
     def __init__(self, patch_size: int, channels: int, width: int) -> None:

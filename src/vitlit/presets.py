@@ -162,9 +162,9 @@ def quick() -> Recipe:
 def cpu() -> Recipe:
     """The run of chapter 6, for a machine without a GPU.
 
-    `vitlit train --preset cpu`: about ten minutes on 2 cores; the results page has minutes and
-    score of the records `runs/cpu-seed0` to `cpu-seed2`. Only a quarter of the patches enters in
-    six epochs of ten, and half of them in three.
+    `vitlit train --preset cpu`: meant for ten minutes on 2 cores, not measured in full yet. The
+    records `runs/cpu-seed0` to `cpu-seed2` are of an earlier recipe. Only a quarter of the patches
+    enters in six epochs of ten, and half of them in three.
     """
     return Recipe(
         preset="cpu", epochs=10, optimizer="muon", initialization="structured",
@@ -175,7 +175,7 @@ def cpu() -> Recipe:
 
 
 def cpu_mlp() -> Recipe:
-    """The same with the head that the paper pre-trains with (section 3.1), for chapter 7.
+    """The same with the head that the paper pre-trains with (section 3.1).
 
     `vitlit train --preset cpu-mlp`
     """
@@ -218,8 +218,8 @@ def ablation_half() -> Recipe:
 def finetune_32() -> Recipe:
     """The model of `runs/cpu-seed0` under a new linear head, trained on at its own resolution.
 
-    `vitlit train --preset finetune-32`: see chapter 7. Its rates are half those of `cpu`, and were
-    not tuned; nor were those of the others, which but one get about the same time.
+    `vitlit train --preset finetune-32`: see chapter 7. Its rates are half those of `cpu-long`, and
+    were not tuned; nor were those of the others, which but one get about the same time.
     """
     return Recipe(
         preset="finetune-32", start="cpu-seed0", epochs=6, batch_size=64, optimizer="muon",

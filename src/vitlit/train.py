@@ -247,7 +247,7 @@ class Learner:
             LambdaLR(optimizer, lambda step: part_of_rate(step, steps, recipe.warmup))
             for optimizer in optimizers
         ]
-        # A moving average of the weights (Polyak and Juditsky 1992).
+        # An exponential moving average of the weights: what is tested, and kept.
         how = {"multi_avg_fn": get_ema_multi_avg_fn(recipe.average)}
         self.average = AveragedModel(model, **how) if recipe.average else None
         # Shared with the other processes, and compiled, where wanted.

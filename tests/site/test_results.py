@@ -3,6 +3,7 @@
 import itertools
 import json
 import re
+from dataclasses import asdict
 from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,11 +18,14 @@ from PIL import Image
 
 from studies import attention
 from vitlit import records, studies
+from vitlit.presets import preset
 from website import ROOT, results
 
 CLASSES = ("cat", "dog", "ship")
 COMMAND = "vitlit train --preset {preset}{variant} --seed {seed}"
-PICTURES = {"curves", "times", "ablations", "tuning", "sizes", "ways", "confusion", "mistakes"}
+PICTURES = {
+    "curves", "times", "ablations", "tuning", "sizes", "lengths", "ways", "confusion", "mistakes",
+}  # fmt: skip
 OF_ATTENTION = {"agreement", "deletion", "reliability", "robustness"}
 
 
@@ -111,6 +115,8 @@ def many(tmp_path: Path) -> Path:
         variant = f"{model}={images}"
         steps = {"steps": 2344}
         write(tmp_path, "scaling", accuracy, seed, about=about, variant=variant, config=steps)
+    about = {"model": "vit", "images": 1000, "flops": 2.26e7}
+    write(tmp_path, "scaling", 0.6, variant="longer", about=about, config={"steps": 4688})
     for seed, images, way in itertools.product((0, 1), (30, 3000), studies.WAYS):
         right = {"finetune": 20, "frozen": 18, "scratch": 2, "scratch-long": 17}[way]
         write_way(tmp_path, way, images, seed, right + seed + images // 1000)
@@ -167,6 +173,23 @@ def test_a_change_has_a_cell_for_each_preset(many: Path) -> None:
     assert [cell.split(" ± ")[0] for cell in cells["positions=none"]] == ["**−10.0", "**−20.0"]
     assert cells["warmup=0"][1] == ""
     assert values["ablation"]["changes"] == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "earlier"),
+    [({}, False), ({"seed": 3}, False), ({"keep": 0.5, "keep_epochs": 4}, True),
+     ({"model": {"width": 96}}, True), ({"variant": "head=linear"}, True)],
+    ids=str,
+)  # fmt: skip
+def test_a_run_of_what_its_preset_was_before_is_marked(
+    tmp_path: Path, changes: dict[str, Any], earlier: bool
+) -> None:
+    variant = changes.pop("variant", "")
+    write(tmp_path, "cpu", 0.7, variant=variant, config=asdict(preset("cpu")) | changes)
+    [run] = records.find(tmp_path)
+    assert results.is_earlier(run) == earlier
+    if not variant:
+        assert ("(an earlier recipe)" in rendered(context(tmp_path)[0])) == earlier
 
 
 def test_different_models_of_one_preset_are_not_averaged(tmp_path: Path) -> None:
