@@ -33,8 +33,8 @@ class SelfAttention(nn.Module):
 
     def split(self, tokens: Tokens) -> tuple[Float[Tensor, "B h T d"], ...]:
         """Queries, keys and values, a head each: [q, k, v] = z U_qkv (equation 5)."""
-        qkv = self.qkv(tokens).unflatten(-1, (3, self.heads, -1))
-        return qkv.permute(2, 0, 3, 1, 4).unbind(0)
+        parts = self.qkv(tokens).chunk(3, dim=-1)
+        return tuple(part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in parts)
 
     def merge(self, values: Float[Tensor, "B h T d"]) -> Tokens:
         """Join the heads and mix them: U_msa of equation 8."""
