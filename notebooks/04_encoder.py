@@ -256,7 +256,7 @@ reveal(SelfAttention)
 reveal(SelfAttention.__init__)
 
 # %% [markdown]
-# `split` makes all three at once: the $3D$ numbers become the axes $3, h, d$, and `permute` brings them to the order $3, B, h, T, d$.
+# `split` makes all three at once. `chunk` cuts the $3D$ numbers of a token into three times $D$, `unflatten` makes the axes $h, d$ of each $D$, and `transpose` brings them to the order $B, h, T, d$.
 
 # %% tags=["reveal"]
 reveal(SelfAttention.split)
