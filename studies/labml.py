@@ -49,7 +49,6 @@ from vitlit.train import (
     classifier_for,
     fewer_patches,
     optimizers_for,
-    summary_of,
     train_epoch,
 )
 
@@ -205,39 +204,15 @@ def run(
         beyond["schedule"] = "constant"
     result = evaluate(classifier, data.test_images.to(device), data.test_labels)
 
-    epochs = round(seen / len(data.train_images), 3)
-    row = {
-        "epoch": epochs,
-        "train_loss": loss,
-        "test_loss": result.loss,
-        "test_accuracy": result.accuracy,
-        "learning_rate": recipe.learning_rate,
-        "seconds": seconds,
-    }
-    about = {
-        "device": device,
-        "epochs": epochs,
-        "images": seen,
-        "parameters": sum(p.numel() for p in classifier.model.parameters()),
-        "train_seconds": seconds,
-    }
     which = "" if configuration == "theirs" else f" --configurations {configuration}"
-    records.write(
-        out,
-        config={
-            "command": f"python -m studies.labml --minutes {minutes:g}{which} --seeds {seed}",
-            **asdict(recipe),
-            "epochs": epochs,
-            "minutes": minutes,
-            **beyond,
-            "vit": asdict(classifier.model.config),
-        },
-        environment=records.environment() | processes.machine(device),
-        data=data.summary(),
-        summary=summary_of(recipe, data, result, **about),
-        rows=[row],
-        predictions=result.answers,
-    )
+    command = f"python -m studies.labml --minutes {minutes:g}{which} --seeds {seed}"
+    said = {"command": command, "minutes": minutes, **beyond}
+    jobs.write(
+        out, recipe, data, result, classifier.model, loss=loss, seconds=seconds,
+        epochs=round(seen / len(data.train_images), 3), rate=recipe.learning_rate,
+        config=said | {"vit": asdict(classifier.model.config)}, about={"images": seen},
+        device=device,
+    )  # fmt: skip
     return records.read(out)
 
 

@@ -37,9 +37,9 @@ from torch import nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from studies.jobs import batches, train_for
+from studies.jobs import batches, train_for, write
 from studies.workers import load, run_all
-from vitlit import processes, records
+from vitlit import records
 from vitlit.classifier import Classifier
 from vitlit.data import Dataset
 from vitlit.evaluate import evaluate
@@ -53,7 +53,6 @@ from vitlit.train import (
     classifier_for,
     optimizers_for,
     split,
-    summary_of,
     train,
 )
 
@@ -324,37 +323,12 @@ def run(job: Job) -> Done:
         return done
 
     started_from = {"started": classifier.start} if classifier.start else {}
-    about = {
-        "images": job.images,
-        "steps": beyond.get("steps", 0),
-        "device": "cpu",
-        "epochs": epochs,
-        "parameters": sum(p.numel() for p in classifier.model.parameters()),
-        "train_seconds": seconds,
-    }
-    row = {
-        "epoch": epochs,
-        "train_loss": loss,
-        "test_loss": result.loss,
-        "test_accuracy": result.accuracy,
-        "seconds": seconds,
-    }
-    records.write(
-        records.mine() / job.name,
-        config={
-            "command": job.command,
-            **asdict(recipe),
-            "epochs": epochs,
-            **beyond,
-            **started_from,
-            "vit": asdict(classifier.model.config),
-        },
-        environment=records.environment() | processes.machine("cpu"),
-        data=few.summary(),
-        summary=summary_of(recipe, few, result, **about),
-        rows=[row],
-        predictions=result.answers,
-    )
+    said = {"command": job.command, **beyond, **started_from}
+    write(
+        records.mine() / job.name, recipe, few, result, classifier.model, loss=loss, epochs=epochs,
+        seconds=seconds, rate=None, config=said | {"vit": asdict(classifier.model.config)},
+        about={"images": job.images, "steps": beyond.get("steps", 0)},
+    )  # fmt: skip
     return done
 
 

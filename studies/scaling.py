@@ -21,8 +21,7 @@ tests on training images that are kept back, and only says what it found.
 import argparse
 import os
 import time
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
@@ -30,11 +29,11 @@ from torch.optim import Optimizer
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
-from studies.jobs import batches, train_for
+from studies.jobs import batches, train_for, write
 from studies.residual import MOMENTUM, ResNetClassifier, name_of, resnet, sgd
 from studies.workers import load, run_all
 from vitlit import data as datasets
-from vitlit import processes, records
+from vitlit import records
 from vitlit.classifier import statistics
 from vitlit.evaluate import ImageClassifier, evaluate
 from vitlit.presets import Recipe, preset
@@ -43,7 +42,6 @@ from vitlit.train import (
     classifier_for,
     optimizers_for,
     split,
-    summary_of,
 )
 
 SIZES = (1_000, 2_000, 5_000, 10_000, 20_000, 50_000)
@@ -136,37 +134,15 @@ def run(job: Job) -> str:
 
     with FlopCounterMode(display=False) as counter:
         classifier.logits(tests[:1])
-    epochs = round(job.steps * recipe.batch_size / job.images, 3)
-    about = {
-        "model": job.model,
-        "images": job.images,
-        "flops": counter.get_total_flops(),
-        "device": "cpu",
-        "epochs": epochs,
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "train_seconds": seconds,
-    }
-    row = {
-        "epoch": epochs,
-        "train_loss": loss,
-        "test_loss": result.loss,
-        "test_accuracy": result.accuracy,
-        "learning_rate": recipe.learning_rate,
-        "seconds": seconds,
-    }
-    # What no recipe can say.
-    beyond: dict[str, Any] = {"epochs": epochs, "steps": job.steps, "images": job.images}
+    config = {"command": job.command, "steps": job.steps, "images": job.images}
     if job.model == "resnet":
-        beyond |= {"model": name_of(1), "optimizer": "sgd", "momentum": MOMENTUM}
-    records.write(
-        records.mine() / job.name,
-        config={"command": job.command, **asdict(recipe), **beyond},
-        environment=records.environment() | processes.machine("cpu"),
-        data=data.summary(),
-        summary=summary_of(recipe, data, result, **about),
-        rows=[row],
-        predictions=result.answers,
-    )
+        config |= {"model": name_of(1), "optimizer": "sgd", "momentum": MOMENTUM}
+    about = {"model": job.model, "images": job.images, "flops": counter.get_total_flops()}
+    write(
+        records.mine() / job.name, recipe, data, result, model, loss=loss, seconds=seconds,
+        epochs=round(job.steps * recipe.batch_size / job.images, 3), rate=recipe.learning_rate,
+        config=config, about=about,
+    )  # fmt: skip
     return line
 
 
