@@ -201,7 +201,7 @@ def refuse_unfit(config: ViTConfig, recipe: Recipe, count: int, device: str) -> 
 def optimizers_for(model: nn.Module, recipe: Recipe) -> list[Optimizer]:
     """AdamW, with weight decay on matrices only; Muon for the blocks' matrices where asked for.
 
-    Loshchilov and Hutter 2019; Jordan et al. 2024. The position table counts as no matrix: its
+    Loshchilov and Hutter 2017; Jordan et al. 2024. The position table counts as no matrix: its
     rows are looked up, nothing is multiplied by it. Queries, keys and values are three matrices to
     Muon, as its authors advise.
     """
