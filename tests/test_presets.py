@@ -229,6 +229,7 @@ def test_a_recipe_cannot_be_changed_by_accident():
         ("quick", {"optimizer": "adamw", "muon_learning_rate": 0.1}, "with optimizer=adamw"),
         ("quick", {"magnitude": 1.0}, "without operations"),
         ("quick", {"plain_epochs": 5}, "without mix"),
+        ("quick", {"flip": False, "alternate": True}, "without flip"),
         ("quick", {"model": {"activation": "relu"}}, "under a linear head"),
         ("quick", {"model": {"head_width": 7}}, "under a linear head"),
     ],

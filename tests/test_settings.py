@@ -331,6 +331,19 @@ def test_recipe_flip_mirrors_half_the_images():
     assert torch.equal(images, ruled(400, 8, 8))
 
 
+def test_recipe_alternate_mirrors_each_image_in_one_of_two_epochs():
+    numbered = ruled(200, 8, 8).clone()
+    numbered[:, 2] = torch.arange(200)[:, None, None]
+    mirrored = []
+    for epoch in range(3):
+        settings = {"crop": 0.0, "flip": True, "alternate": True, "batch_size": 200}
+        (images, _), *_ = epoch_of(numbered, epoch=epoch, **settings)
+        mirrored.append((images[:, 1, 0, 0] == 7)[images[:, 2, 0, 0].argsort()])
+    assert 0.4 < mirrored[0].float().mean() < 0.6
+    assert torch.equal(mirrored[1], ~mirrored[0])
+    assert torch.equal(mirrored[2], mirrored[0])
+
+
 def strengths_of(monkeypatch, **changes):
     """What `distort` is given in an epoch."""
     seen = []

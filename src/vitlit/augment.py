@@ -35,6 +35,16 @@ def draw(
     return shifts, coins if flip else torch.zeros_like(coins)
 
 
+def alternate(count: int, epoch: int, generator: torch.Generator) -> Bool[Tensor, " n"]:
+    """Whether to flip each of `count` images: half of them in even epochs, the others in odd ones.
+
+    The generator decides on the halves and must be the same in every epoch. So two epochs show both
+    sides of every image, where coins would show a half of the images twice from one side (Jordan
+    2024, arXiv 2404.00498).
+    """
+    return (torch.rand(count, generator=generator) < 0.5) ^ bool(epoch % 2)
+
+
 def crop_and_flip(
     images: UInt8[Tensor, "B C H W"],
     shifts: Int64[Tensor, "B 2"],

@@ -91,7 +91,11 @@ def batches_of(
     count, device = len(images), images.device
     generator = torch.Generator().manual_seed(1000 * recipe.seed + epoch)
     padding = padding_of(recipe, *images.shape[2:])
-    shifts, flips = (t.to(device) for t in draw(count, padding, flip and recipe.flip, generator))
+    flip = flip and recipe.flip
+    shifts, flips = (t.to(device) for t in draw(count, padding, flip, generator))
+    if flip and recipe.alternate:
+        halves = torch.Generator().manual_seed(recipe.seed)
+        flips = augment.alternate(count, epoch, halves).to(device)
     order = torch.randperm(count, generator=generator).to(device)
     settings = (recipe.operations, recipe.magnitude)
     strengths = augment.draw_strengths(count, *settings, generator).to(device)

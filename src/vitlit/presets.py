@@ -56,6 +56,7 @@ class Recipe:
     average: BelowOne = 0.0  # decay of the weights' moving average; 0: the last weights count
     crop: Annotated[float, Within(0, 0.5)] = 1 / 8  # how far a crop may move, in parts of a side
     flip: bool = True  # mirror half the images, where the data allow it
+    alternate: bool = False  # mirror each image in every other epoch, not by chance
     operations: Annotated[int, Within(0, 11)] = 0  # RandAugment's number of operations an image
     magnitude: Part = 0.5  # and how strong they may be, 0 to 1
     erase: Part = 0.0  # the chance that a box of an image is erased
@@ -400,6 +401,7 @@ def without_effect(recipe: Recipe, name: str) -> str:
             "with optimizer=adamw; set learning_rate",
         ),
         "magnitude": (not recipe.operations, "without operations; set operations=2 too"),
+        "alternate": (not recipe.flip, "without flip; set flip=true"),
         "plain_epochs": (not recipe.mix, "without mix; set mix above 0 too"),
         "model.activation": head,
         "model.head_width": head,
