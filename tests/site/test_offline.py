@@ -22,7 +22,7 @@ NAMES = {"en/index.html", "en/terms/index.html", "en/a/index.html", "zh/a/index.
         ('<a href="../terms/">', '<a href="../terms/index.html">'),
         ('<a id="x" href="../terms/#y">', '<a id="x" href="../terms/index.html#y">'),
         ('<a href="..">', '<a href="../index.html">'),
-        ('<a href=".">', '<a href="index.html">'),
+        ('<a href=".">', '<a href="./index.html">'),
         ('<a href="../../zh/a/">', '<a href="../../zh/a/index.html">'),
         ('<svg><a xlink:href="../terms/">', '<svg><a xlink:href="../terms/index.html">'),
         ('<a href="#here">', '<a href="#here">'),

@@ -26,6 +26,11 @@ def page(browser: Any, server: Any, request: pytest.FixtureRequest):
     scheme = page.locator("body").get_attribute("data-md-color-scheme")
     assert scheme == {"light": "default", "dark": "slate"}[request.param]
     page.emulate_media(media="print")
+    # A reader's browser loads what is further down before it prints.
+    page.evaluate(
+        "Promise.all([...document.images].map((image) => {"
+        " image.loading = 'eager'; return image.decode(); }))"
+    )
     yield page
     context.close()
 
