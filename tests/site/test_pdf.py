@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import unicodedata
 from itertools import pairwise
 from operator import methodcaller
 
@@ -25,7 +26,8 @@ def printed(request, site, program, tmp_path_factory):
 
 
 def text_of(page):
-    return re.sub(r"\s+", " ", page.extract_text())
+    # Some Chinese characters come out as the radicals that look like them.
+    return re.sub(r"\s+", " ", unicodedata.normalize("NFKC", page.extract_text()))
 
 
 def flat(outline):
