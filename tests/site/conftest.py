@@ -142,18 +142,24 @@ def server(site: Path) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator["object"]:
-    """Chromium. Where there is none, tests skip; in CI they fail."""
-    from playwright.sync_api import sync_playwright
-
-    program = next(filter(None, map(shutil.which, CHROMIUM)), None)
-    if program is None:
+def program() -> str:
+    """The path of Chromium. Where there is none, tests skip; in CI they fail."""
+    found = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    if found is None:
         message = (
             f"none of {', '.join(CHROMIUM)} is installed; the pages are not tried in a browser"
         )
         if os.environ.get("CI"):
             pytest.fail(message)
         pytest.skip(message)
+    return found
+
+
+@pytest.fixture(scope="session")
+def browser(program: str) -> Iterator["object"]:
+    """Chromium, running."""
+    from playwright.sync_api import sync_playwright
+
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
         yield running
