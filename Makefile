@@ -15,7 +15,7 @@ export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help site build pdf watch test check lab notebooks cifar10 wheel bench steps labml scaling \
-	resnet attention pretraining mutants translations lock clean
+	resnet attention graph pretraining mutants translations lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -76,6 +76,9 @@ scaling: .venv/.dev  ## train ViT and ResNet on 1,000 to 50,000 images, where yo
 
 attention: .venv/.dev  ## ask the best run what its attention tells: erasing, norms, calibration
 	$(BIN)/python -m studies.attention
+
+graph: .venv/.dev  ## write the graph that runs in the page, of the book's weights
+	$(BIN)/python -m studies.graph
 
 resnet: .venv/.dev  ## train the best ResNets found for 10 and 60 minutes, where you have no records
 	$(BIN)/python -m studies.resnet

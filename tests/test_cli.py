@@ -23,6 +23,7 @@ from vitlit import cli, figures, locks, presets, pretrained, records
 from vitlit.classifier import load
 from vitlit.config import ViTConfig
 from vitlit.layouts import to_layout
+from vitlit.onnx import about
 from vitlit.receipts import randomize_
 from vitlit.vit import VisionTransformer
 
@@ -31,7 +32,7 @@ HIDE = """
 import runpy, sys
 
 hidden = "pooch requests sklearn scipy timm transformers huggingface_hub jupytext nbformat"
-hidden += " nbclient IPython ipykernel beartype"
+hidden += " nbclient IPython ipykernel beartype onnx onnxscript onnxruntime"
 
 class Without:
     def __init__(self, finder):
@@ -254,7 +255,7 @@ def test_export_writes_a_folder_and_says_how_to_load_it(vitlit, trained, tmp_pat
     assert sorted(file.name for file in out.iterdir()) == ["config.json", "model.safetensors"]
     for words, message in (
         (("--to", "timm"), "is there already; give another folder"),
-        (("--to", "npz"), "no export to 'npz'; choose one of torchvision, timm, huggingface"),
+        (("--to", "npz"), "'npz'; choose one of torchvision, timm, huggingface, onnx"),
     ):
         code, _, err = vitlit("export", out, *words, "--weights", weights)
         assert (code, message in err) == (1, True)
@@ -273,6 +274,23 @@ def test_the_lines_of_every_export_run_as_printed_and_predict_the_same(vitlit, t
         assert ran.returncode == 0, ran.stderr
         _, expected, _ = vitlit("predict", figures.CHELSEA, "--weights", library, "--top", 1)
         assert expected.endswith(f": {ran.stdout}"), (library, expected, ran.stdout)
+
+
+@pytest.mark.slow
+def test_a_graph_is_written_and_its_lines_predict_the_same(vitlit, trained, tmp_path):
+    root, _ = trained
+    ours = load(root / "my-runs" / "one" / "model.safetensors")
+    replace(ours, model=randomize_(ours.model).float()).save(tmp_path / "w", torch.float16)
+    words = ("--to", "onnx", "--weights", "w", "--stored", "fp16")
+    code, lines, err = vitlit("export", "mine.onnx", *words)
+    assert (code, err) == (0, "")
+    assert about(Path("mine.onnx").read_bytes())["stored"] == "fp16"
+    ran = subprocess.run(
+        [sys.executable, "-c", lines], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert ran.returncode == 0, ran.stderr
+    _, expected, _ = vitlit("predict", figures.CHELSEA, "--weights", "w", "--top", 1)
+    assert expected.endswith(f": {ran.stdout}")
 
 
 def test_an_export_that_a_library_cannot_hold_names_the_command_that_helps(vitlit, trained):

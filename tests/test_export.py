@@ -82,7 +82,7 @@ def test_timm_and_hugging_face_learn_classes_and_statistics(tmp_path):
     torch.testing.assert_close(found, ours.inputs(picture[None]), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("layout", EXPORTS)
+@pytest.mark.parametrize("layout", [*EXPORTS, pytest.param("onnx", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("channels", [3, 1])
 def test_the_lines_that_are_printed_predict_what_we_predict(tmp_path, layout, channels, capsys):
     if (layout, channels) == ("torchvision", 1):
@@ -90,7 +90,7 @@ def test_the_lines_that_are_printed_predict_what_we_predict(tmp_path, layout, ch
     ours, picture = classifier(channels=channels), tmp_path / 'a "cat".png'
     noise = torch.randint(0, 256, (30, 50, 3), dtype=torch.uint8)
     Image.fromarray(noise.numpy()).save(picture)
-    folder = tmp_path / "out ü"
+    folder = tmp_path / "out ü.onnx"
     lines = export(ours, layout, folder) + predicting(ours, layout, folder, picture)
     exec(lines, {})
     chances = ours.logits(open_rgb(picture, (8, 8), channels)[None])[0].softmax(dim=0)
@@ -201,6 +201,23 @@ def test_what_a_library_cannot_hold_is_refused_before_anything_is_written(
 def test_the_papers_layout_is_read_only(tmp_path):
     with pytest.raises(ValueError, match="no export to 'npz'; choose one of torchvision, timm"):
         export(classifier(), "npz", tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("name", "layout", "stored", "words"),
+    [
+        ("there.onnx", "onnx", "fp32", r"there\.onnx is there already; give another file"),
+        ("mine.v2", "onnx", "fp32", r"to be a graph, in one file; call it mine\.v2\.onnx"),
+        ("out.onnx", "onnx", "bf16", "stored as fp32 or fp16, not as 'bf16'"),
+        ("out", "timm", "fp16", "timm gets the weights as fp32; fp16 is for a graph, onnx"),
+    ],
+)
+def test_a_graph_is_one_new_file(tmp_path, name, layout, stored, words):
+    (tmp_path / "there.onnx").touch()
+    with pytest.raises((ValueError, FileExistsError), match=words):
+        export(classifier(), layout, tmp_path / name, stored=stored)
+    assert os.listdir(tmp_path) == ["there.onnx"]
+    assert not (tmp_path / "there.onnx").stat().st_size
 
 
 def test_a_folder_is_written_whole_or_not_at_all(tmp_path, monkeypatch):

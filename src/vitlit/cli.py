@@ -288,18 +288,27 @@ def predict(
 
 @app.command()
 def export(
-    folder: Annotated[Path, typer.Argument(help="The folder to write; it must not exist yet.")],
-    to: Annotated[str, typer.Option(help="torchvision, timm or huggingface.")],
+    folder: Annotated[
+        Path,
+        typer.Argument(help="The folder, or for onnx the file, to write; it must not exist yet."),
+    ],
+    to: Annotated[str, typer.Option(help="torchvision, timm, huggingface or onnx.")],
     weights: Weights = None,
+    stored: Annotated[
+        str, typer.Option(help="For onnx: the weights as fp32, or as fp16 in half the bytes.")
+    ] = "fp32",
 ) -> None:
-    """Write a model so that another library loads it, and say how."""
+    """Write a model so that another library loads it, and say how.
+
+    With onnx it is one file, which runs without PyTorch, and which the book's page takes.
+    """
     from vitlit import figures
     from vitlit.export import export as write
     from vitlit.export import predicting
 
     weights = _chosen(weights)
     classifier = _classifier(weights, "cpu")
-    lines = write(classifier, to, folder, weights)
+    lines = write(classifier, to, folder, weights, stored)
     console.print(lines + predicting(classifier, to, folder, figures.CHELSEA))
 
 

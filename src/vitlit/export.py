@@ -1,4 +1,4 @@
-"""Our weights in folders that other libraries load."""
+"""Our weights in folders that other libraries load, or in a graph that needs none of them."""
 
 import json
 import re
@@ -12,24 +12,35 @@ from vitlit import files
 from vitlit.classifier import Classifier
 from vitlit.config import ViTConfig
 from vitlit.layouts import to_layout
+from vitlit.onnx import graph
 from vitlit.weights import check_finite, packed
 
 
 def export(
-    classifier: Classifier, layout: str, folder: str | Path, weights: str | None = None
+    classifier: Classifier,
+    layout: str,
+    folder: str | Path,
+    weights: str | None = None,
+    stored: str = "fp32",
 ) -> str:
     """Write a folder that another library loads, and return the lines of Python that do it.
 
     `layout` is "torchvision", "timm" or "huggingface". The folder gets model.safetensors,
     config.json and what else the library asks for; classes and statistics, for which torchvision
-    has no place, go to classifier.json. It appears only when it is complete. `weights` is where the
-    classifier is from, for the command of a remedy. Raises ValueError on a layout that is read
-    only, on a model that the library cannot hold, or on weights that are no finite numbers;
-    FileExistsError if the folder is there; OSError if it cannot be written.
+    has no place, go to classifier.json. Or it is "onnx", and `folder` a file with the graph of
+    `vitlit.onnx`, whose weights are `stored` as "fp32" or "fp16". Either appears only when it is
+    complete. `weights` is where the classifier is from, for the command of a remedy. Raises
+    ValueError on a layout that is read only, on a model that the layout cannot hold, on weights
+    that are no finite numbers, or if a package is missing; FileExistsError if the folder or file is
+    there; OSError if it cannot be written.
     """
     folder = Path(folder)
+    if layout == "onnx":
+        return _export_graph(classifier, folder, weights or "the model", stored)
     if layout not in EXPORTS:
-        raise ValueError(f"no export to {layout!r}; choose one of {', '.join(EXPORTS)}")
+        raise ValueError(f"no export to {layout!r}; choose one of {', '.join([*EXPORTS, 'onnx'])}")
+    if stored != "fp32":
+        raise ValueError(f"{layout} gets the weights as fp32; {stored} is for a graph, onnx")
     config = classifier.model.config
     if reasons := _reasons(config, layout):
         raise ValueError(
@@ -60,19 +71,31 @@ def predicting(classifier: Classifier, layout: str, folder: str | Path, picture:
     c = classifier.model.config
     H, W = c.image_size
     mode = "RGB" if c.channels == 3 else "L"
+    place = _quoted(Path(picture).as_posix())
+    if layout == "onnx":
+        return ASKING_A_GRAPH.replace("PICTURE", place).replace("MODE", mode)
     logits = "model.eval()(pixels[None])" + (".logits" if layout == "huggingface" else "")
     return f"""
 import torch
 from PIL import Image, ImageOps
 from torchvision.transforms.functional import to_tensor
 {_filled(EXPORTS[layout][2], Path(folder))}
-picture = ImageOps.exif_transpose(Image.open({_quoted(Path(picture).as_posix())})).convert("{mode}")
+picture = ImageOps.exif_transpose(Image.open({place})).convert("{mode}")
 picture = ImageOps.fit(picture, ({W}, {H}), Image.Resampling.BICUBIC)
 mean, std = (torch.tensor(values)[:, None, None] for values in (mean, std))
 pixels = (to_tensor(picture) - mean) / std
 with torch.no_grad():
     chances = {logits}[0].softmax(dim=0)
 print(classes[chances.argmax().item()], f"{{chances.max():.1%}}")"""
+
+
+def _export_graph(classifier: Classifier, file: Path, origin: str, stored: str) -> str:
+    if file.suffix.lower() != ".onnx":
+        raise ValueError(f"{file} is to be a graph, in one file; call it {file.name}.onnx")
+    if file.exists():
+        raise FileExistsError(f"{file} is there already; give another file, or remove it")
+    files.write(file, graph(classifier, stored, origin))
+    return _filled(LOADING_A_GRAPH, file)
 
 
 def _filled(lines: str, folder: Path) -> str:
@@ -214,3 +237,20 @@ about = ViTImageProcessor.from_pretrained("FOLDER")
 mean, std, classes = about.image_mean, about.image_std, model.config.id2label""",
     ),
 }
+LOADING_A_GRAPH = """\
+import json
+import numpy as np
+from onnxruntime import InferenceSession
+session = InferenceSession("FOLDER")
+about = json.loads(session.get_modelmeta().custom_metadata_map["vitlit"])"""
+ASKING_A_GRAPH = """
+from PIL import Image, ImageOps
+C, H, W, L, h = (about["sizes"][letter] for letter in "CHWLh")
+picture = ImageOps.exif_transpose(Image.open(PICTURE)).convert("MODE")
+picture = ImageOps.fit(picture, (W, H), Image.Resampling.BICUBIC)
+pixels = np.asarray(picture).reshape(1, H, W, C).transpose(0, 3, 1, 2)
+gains = {"positions_gain": np.ones((), "float32"), "head_gains": np.ones((L, h), "float32")}
+(logits,) = session.run(["logits"], {"pixels": pixels, **gains})
+chances = np.exp(logits[0] - logits[0].max())
+chances /= chances.sum()
+print(about["classes"][chances.argmax()], f"{chances.max():.1%}")"""
