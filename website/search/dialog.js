@@ -20,7 +20,7 @@
 
   function load() {
     index ??= Promise.all([script(says.rank), script(says.sections)])
-      .then(() => new self.vitlitRank.Index(self.vitlitBook));
+      .then(() => self.vitlitRank.Index.of(self.vitlitBook));
     index.catch(() => { index = undefined; }); // the next try may succeed
     return index;
   }

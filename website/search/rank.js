@@ -15,7 +15,7 @@
       + " is it its me my of on or so that the there these they this to up use was we what when where"
       + " which who why will with you your").split(" "),
   );
-  const STOP_HAN = /为什么|是什么|什么|怎么样|怎么|怎样|如何|[的了吗呢是]/gu;
+  const STOP_HAN = /为什么|是什么|什么|怎么[样办]?|怎样|如何|为何|多少|哪[些个]|需要|应该|可以|是否|能否|[的了吗呢是]/gu;
 
   // What a word loses so that its forms meet: plural and singular, verb and noun, and what British
   // and American writers spell differently. What is left need be no word.
@@ -114,37 +114,48 @@
   const LENGTH = 0.7;
   const TITLE = 4; // what a word in a name counts, in words of the text
   const NAMED = 2; // what a name that says the query counts, in texts that have all of it
+  const SLICE = 10; // milliseconds
   const PRECISE = 0.6; // how much of that is for a name that says nothing else
 
   class Index {
-    // `book` is {pages: [[address, title, weight]], sections: [[page, id, title, text, names]],
-    // same: [[name]]}; names stand in one string, with commas between them.
-    constructor(book) {
-      this.pages = book.pages;
-      this.sections = book.sections.map(([page, id, title, text, names], order) => ({
-        order, page: book.pages[page], id, title, text,
-        names: [title, ...names.split(", ").filter(Boolean)].map(telling),
-      }));
-      this.postings = new Map(); // term → section → how much of it is there
-      for (const section of this.sections) {
-        const count = (list, much) => {
-          for (const term of list) {
-            if (!this.postings.has(term)) this.postings.set(term, new Map());
-            const found = this.postings.get(term);
-            found.set(section, (found.get(section) ?? 0) + much);
-          }
-        };
-        const text = words(section.text).map(({ term }) => term);
-        section.length = text.length;
-        count(text, 1);
-        count(new Set(section.names.flat()), TITLE);
+    sections = [];
+    postings = new Map(); // term → section → how much of it is there
+    same = new Map(); // what one types → the same in other words, each a list of terms
+
+    // The index of a `book`: {pages: [[address, title, weight]], sections: [[page, id, title, text,
+    // names]], same: [names]}; names stand in one string, with commas between them. It is made in
+    // slices, so that a slow machine can show what is typed meanwhile.
+    static async of(book) {
+      const made = new Index();
+      let since = performance.now();
+      for (const [page, id, title, text, names] of book.sections) {
+        made.add(book.pages[page], id, title, text, names.split(", ").filter(Boolean));
+        if (performance.now() - since > SLICE) {
+          await new Promise((resume) => { setTimeout(resume); });
+          since = performance.now();
+        }
       }
-      this.average = this.sections.reduce((sum, { length }) => sum + length, 1) / this.sections.length;
-      this.same = new Map(); // what one types → the same in other words, each a list of terms
+      made.average = made.sections.reduce((sum, { length }) => sum + length, 1) / made.sections.length;
       for (const group of book.same) {
         const lists = group.split(", ").map((name) => parts(name).map(({ term }) => term));
-        lists.forEach((list) => this.same.set(list.join(" "), lists.filter((other) => other !== list)));
+        lists.forEach((list) => made.same.set(list.join(" "), lists.filter((other) => other !== list)));
       }
+      return made;
+    }
+
+    add(page, id, title, text, others) {
+      const names = [title, ...others].map(telling);
+      const terms = words(text).map(({ term }) => term);
+      const section = { order: this.sections.length, page, id, title, text, names, length: terms.length };
+      this.sections.push(section);
+      terms.forEach((term) => this.count(term, section, 1));
+      new Set(names.flat()).forEach((term) => this.count(term, section, TITLE));
+    }
+
+    count(term, section, much) {
+      let found = this.postings.get(term);
+      if (!found) this.postings.set(term, (found = new Map()));
+      found.set(section, (found.get(section) ?? 0) + much);
     }
 
     // How rare a word is that stands in so many sections.
