@@ -75,12 +75,11 @@ def key_of(match: re.Match[str]) -> tuple[str, bool]:
 
 
 def element_of(match: re.Match[str], found: dict[tuple[str, bool], str | dict[str, str]]) -> str:
-    """The equation's HTML in its element. The search index keeps the MathML's symbols only."""
+    """The equation's HTML in its element."""
     html = found[key_of(match)]
     if isinstance(html, dict):
         return match[0]
     html = re.sub(r"<annotation .*?</annotation>", "", html, flags=re.S)
-    html = html.replace('class="katex-html"', 'class="katex-html" data-search-exclude')
     # A long equation scrolls on a narrow screen, so the keyboard must reach it.
     reach = ' tabindex="0"' if match[1] == "div" else ""
     html = f'<{match[1]} class="arithmatex"{reach}>{html}</{match[1]}>'

@@ -13,7 +13,6 @@ from html import unescape
 from pathlib import Path
 from typing import Any
 
-import jieba
 from jinja2 import Environment, StrictUndefined
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.plugins import event_priority
@@ -23,11 +22,11 @@ from mkdocs.structure.pages import Page
 from vitlit import studies
 from website import ROOT, downloads, equations, listings, offline, pictures, results, throughput
 from website.notebooks import WATCHING, notebooks_of
+from website.search import index
 from website.translation.catalogs import Edition
 from website.translation.sources import translate_settings
 
 log = logging.getLogger("mkdocs.plugins.vitlit")
-jieba.setLogLevel(logging.WARNING)  # it cuts Chinese into words for the search, and tells of it
 
 CHAPTERS = "chapters"
 UNUSED_TEMPLATES = {"404.html", "sitemap.xml"}
@@ -65,6 +64,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     place = downloads.Place.of(config)
     printed = place.pdf if os.environ.get(downloads.PDF) else ""
     config.extra |= {"archive": place.archive, "offline": offline.ARCHIVE, "pdf": printed}
+    config.extra["indexed"] = []
     if os.environ.get(WATCHING):  # one edition is served: a link out of it would lead nowhere
         config.extra |= {"languages": {}, "archive": "", "offline": ""}
     # Both would need the address that the site will have one day.
@@ -95,6 +95,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
             files.append(File.generated(config, f"assets/fonts/{name}.woff2", abs_src_path=source))
     for path, content in equations.assets(modules / "katex/dist"):
         files.append(File.generated(config, f"assets/katex/{path}", content=content))
+    for path, script in index.scripts():
+        files.append(File.generated(config, path, abs_src_path=str(script)))
     return files
 
 
@@ -105,7 +107,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         page.meta["hide"] = [*page.meta.get("hide", []), "navigation"]
     for chapter in config.extra["existing_chapters"]:
         if chapter["source"] == page.file.src_uri:
-            page.meta.update(chapter=chapter, template="chapter.html", search={"boost": 2})
+            page.meta.update(chapter=chapter, template="chapter.html")
             return chapter_markdown(markdown, page, config, files)
     edition = config.extra["edition"]
     untranslated = config.extra["words"]["untranslated"]
@@ -155,8 +157,6 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
         r'<span class="filename"><autoref identifier="\1" optional>\1\2</autoref></span>',
         html,
     )
-    if "chapter" in page.meta:  # search finds headings, prose and captions, not code
-        html = html.replace("<pre><span></span>", "<pre data-search-exclude><span></span>")
     html = listings.marked(html)
     # A table wider than a phone scrolls in its own frame, which the keyboard must reach.
     html = html.replace("<table>", '<div class="table" tabindex="0"><table class="plain">')
@@ -166,7 +166,7 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
     return html
 
 
-@event_priority(-100)  # when every page has its HTML, and before the search index reads it
+@event_priority(-100)  # when every page has its HTML
 def on_env(env: Environment, config: MkDocsConfig, files: Files) -> Environment:
     """Render all equations of the site in one go, and say what is not translated."""
     config.extra["edition"].report_gaps()
@@ -174,16 +174,14 @@ def on_env(env: Environment, config: MkDocsConfig, files: Files) -> Environment:
     return env
 
 
-def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
-    """Name the search dialog, which material leaves without a name."""
-    return output.replace(
-        'data-md-component="search" role="dialog"',
-        f'data-md-component="search" role="dialog" aria-label="{config.extra["words"]["search"]}"',
-    )
+def on_page_context(context: dict[str, Any], page: Page, config: MkDocsConfig, nav: Any) -> None:
+    """Note what the search will find on a page."""
+    config.extra["indexed"].append(index.read(page))
 
 
 def on_post_build(config: MkDocsConfig) -> None:
-    """Put each chapter beside its page, as it is downloaded."""
+    """Write the search's index, and put each chapter beside its page, as it is downloaded."""
+    index.write(config.extra["indexed"], Path(config.site_dir), config.theme["language"])
     place = downloads.Place.of(config)
     for chapter in config.extra["existing_chapters"]:
         notebook = chapter["notebook"]

@@ -152,29 +152,6 @@ def test_switch_keeps_page_and_section(browser: Any, server: Any, path: str) -> 
         assert visit.errors == []
 
 
-@pytest.mark.parametrize(
-    ("language", "word", "chapter"),
-    [
-        ("en", "patch", "/chapters/"),
-        ("zh", "自注意力", "/chapters/04_encoder/"),
-        ("zh", "位置嵌入", "/chapters/03_positions/"),
-        ("zh", "图像块", "/chapters/01_patches/"),
-    ],
-)
-def test_search_finds_the_chapter(
-    browser: Any, server: Any, language: str, word: str, chapter: str
-) -> None:
-    with Visit(browser, server, "light", "wide") as visit:
-        visit.open(f"{language}/")
-        visit.page.locator("[data-md-component=search-query]").click()
-        visit.page.keyboard.insert_text(word)
-        visit.page.keyboard.press("End")  # the search listens to keys
-        first = visit.page.locator(".md-search-result__link").first
-        first.wait_for()
-        assert chapter in first.get_attribute("href")
-        assert visit.errors == []
-
-
 def test_columns_stand_side_by_side_on_a_wide_screen(browser: Any, server: Any) -> None:
     beside = (
         "(pair) => pair.firstElementChild.getBoundingClientRect().right"

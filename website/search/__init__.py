@@ -1,0 +1,1 @@
+"""The search: what readers call a section, the index of sections, its ranking, the dialog."""
