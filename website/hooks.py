@@ -20,7 +20,20 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 from vitlit import studies
-from website import ROOT, downloads, equations, listings, offline, pictures, results, throughput
+from website import (
+    ROOT,
+    addresses,
+    backlinks,
+    downloads,
+    equations,
+    example,
+    head,
+    listings,
+    offline,
+    pictures,
+    results,
+    throughput,
+)
 from website.notebooks import WATCHING, notebooks_of
 from website.search import index
 from website.translation.catalogs import Edition
@@ -29,7 +42,8 @@ from website.translation.sources import translate_settings
 log = logging.getLogger("mkdocs.plugins.vitlit")
 
 CHAPTERS = "chapters"
-UNUSED_TEMPLATES = {"404.html", "sitemap.xml"}
+# Templates of the theme: website/addresses.py writes the one, the other needs the site's address.
+NOT_FOUND, SITEMAP = "404.html", "sitemap.xml"
 FONTS = {
     "instrument-sans": ["instrument-sans-latin-wght-normal"],
     "jetbrains-mono": ["jetbrains-mono-latin-wght-normal"],
@@ -59,16 +73,20 @@ def chapters_of(notebooks: list[Path], config: MkDocsConfig) -> list[dict[str, A
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Translate what an edition takes from the English one, and list the chapters that exist."""
     edition = config.extra["edition"] = Edition(config.theme["language"])
+    watching = bool(os.environ.get(WATCHING))
+    config.site_url = "" if watching else addresses.edition(config.site_url, edition.language)
+    config.repo_url = addresses.repository(config.repo_url)
+    config.extra["address"] = addresses.site(config.site_url)
+    config.extra["example"] = example.read(ROOT)
     translate_settings(config, config.mdx_configs["toc"], edition.word)
     notebooks = notebooks_of(edition, config.extra["words"]["untranslated"])
     place = downloads.Place.of(config)
     printed = place.pdf if os.environ.get(downloads.PDF) else ""
     config.extra |= {"archive": place.archive, "offline": offline.ARCHIVE, "pdf": printed}
     config.extra["indexed"] = []
-    if os.environ.get(WATCHING):  # one edition is served: a link out of it would lead nowhere
+    if watching:  # one edition is served: a link out of it would lead nowhere
         config.extra |= {"languages": {}, "archive": "", "offline": ""}
-    # Both would need the address that the site will have one day.
-    config.theme.static_templates -= UNUSED_TEMPLATES
+    config.theme.static_templates -= unused_templates(config)
     chapters = config.extra["existing_chapters"] = chapters_of(notebooks, config)
     listed = [{f"{c['number']} · {c['title']}": c["source"]} for c in chapters]
     config.nav = [
@@ -77,10 +95,15 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     return config
 
 
+def unused_templates(config: MkDocsConfig) -> set[str]:
+    """The templates of the theme that an edition does not fill."""
+    return {NOT_FOUND} if config.site_url else {NOT_FOUND, SITEMAP}
+
+
 @event_priority(50)  # before mkdocs-jupyter looks for notebooks
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the chapters' notebooks, and the fonts and KaTeX's style sheet from node_modules."""
-    for name in UNUSED_TEMPLATES:  # what is no template any more would be copied as it is
+    """Add the chapters' notebooks, drawings, icons, and fonts and KaTeX from node_modules."""
+    for name in unused_templates(config):  # what is no template any more would be copied as it is
         if file := files.get_file_from_path(name):
             files.remove(file)
     # Not by the setting notebook_dirs of mkdocs-jupyter: it would parse and write each chapter's
@@ -88,6 +111,11 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for chapter in config.extra["existing_chapters"]:
         source = str(chapter["notebook"])
         files.append(File.generated(config, chapter["source"], abs_src_path=source))
+    if found := config.extra["example"]:
+        for name, drawing in example.drawings(found).items():
+            path = f"assets/images/step-{name}.svg"
+            files.append(File.generated(config, path, content=drawing))
+    head.add_icons(config, files)
     modules = ROOT / "node_modules"
     for family, names in FONTS.items():
         for name in names:
@@ -122,8 +150,11 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
             comment_start_string="<!--#",
             comment_end_string="#-->",
         )
+        found = config.extra["example"]
         return environment.from_string(markdown).render(
             chapters=config.extra["existing_chapters"],
+            example=example.shown(found) if found else None,
+            repository=config.repo_url,
             benchmarks=throughput.benchmarks(measured, edition.word),
             steps=throughput.training_steps(measured, edition.word),
             **results.context(ROOT / "runs", page, config, files, edition.word, studies.costs()),
@@ -161,16 +192,20 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
     # A table wider than a phone scrolls in its own frame, which the keyboard must reach.
     html = html.replace("<table>", '<div class="table" tabindex="0"><table class="plain">')
     html = re.sub(r'(<table class="plain">.*?</table>)', r"\1</div>", html, flags=re.S)
-    html = pictures.inline_drawings(html, ROOT / "docs")
+    html = pictures.inline_drawings(html, files)
     pictures.require_alt_text(html, page)
+    head.describe(html, page)
     return html
 
 
 @event_priority(-100)  # when every page has its HTML
 def on_env(env: Environment, config: MkDocsConfig, files: Files) -> Environment:
-    """Render all equations of the site in one go, and say what is not translated."""
+    """Link back, draw cards, render all equations in one go, and say what is not translated."""
     config.extra["edition"].report_gaps()
-    equations.render([file.page for file in files.documentation_pages() if file.page], ROOT)
+    pages = [file.page for file in files.documentation_pages() if file.page]
+    backlinks.add(pages, config.extra["words"], config.repo_url or "")
+    head.add_cards(config, files)
+    equations.render(pages, ROOT)
     return env
 
 

@@ -6,7 +6,6 @@ import logging
 import re
 import struct
 from html import escape
-from pathlib import Path
 from xml.etree import ElementTree
 
 from mkdocs.config.defaults import MkDocsConfig
@@ -49,14 +48,15 @@ def extract(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> st
     return DATA_URI.sub(put, markdown)
 
 
-def inline_drawings(html: str, docs: Path) -> str:
+def inline_drawings(html: str, files: Files) -> str:
     """Put SVG drawings marked `.drawing` into the page, where they follow its colors."""
 
     def put(match: re.Match[str]) -> str:
         attributes = ElementTree.fromstring(match[0].rstrip("/>").rstrip() + "/>").attrib
-        source = attributes["src"].replace("../", "")
-        svg = (docs / source).read_text(encoding="utf-8")
-        return svg.replace(
+        file = files.get_file_from_path(attributes["src"].replace("../", ""))
+        if file is None:  # of which mkdocs has told already
+            return match[0]
+        return file.content_string.replace(
             "<svg ", f'<svg class="drawing" role="img" aria-label="{escape(attributes["alt"])}" ', 1
         )
 

@@ -57,9 +57,9 @@ def context(
     `presets` with their runs, the most accurate first, and `runs`, the same in one list; the
     `ablation` with its runs and the `effects` of its variants, whose `costs` are given; the presets
     that are `tuned` from others' weights; the `scaling` with the number of images; the
-    `pretraining` and what it is worth; the size and the recipe of `labml` and ours; what was
-    `tried` before; the `headline`, one run, and what `attention` tells of it; and pictures, each
-    None where there is nothing to draw.
+    `pretraining` and what it is worth; the size and the recipe of `labml` and ours; on what all
+    these `usual`ly ran; what was `tried` before; the `headline`, one run, and what `attention`
+    tells of it; and pictures, each None where there is nothing to draw.
     """
     found = studies.final(records.find(folder))
     groups = studies.by_preset(
@@ -109,6 +109,8 @@ def context(
         "attention": attention.shown(looked, smoothing, _) if looked else None,
         "classes": list(firsts[0].summary["per_class"]) if firsts else [],
     }
+    studied = (values[name] for name in ("ablation", "scaling", "pretraining", "labml"))
+    values["usual"] = usual([*presets, *values["tuned"], *filter(None, studied)])
     written: list[tuple[Any, float]] = [
         (run.path, (run.path / "summary.json").stat().st_mtime) for run in found
     ]
@@ -374,6 +376,18 @@ def shown_together(runs: Sequence[records.Run], _: Translate = str) -> dict[str,
         "processors": unique(run["processor"] for run in shown),
         "versions": unique(versions),
     }
+
+
+def usual(groups: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """Data, processors and versions of most groups of runs; marks the groups that have others."""
+    names = ("data", "processors", "versions")
+    if not groups:
+        return None
+    each = [json.dumps([group[name] for name in names]) for group in groups]
+    common = statistics.mode(each)
+    for group, own in zip(groups, each, strict=True):
+        group["unusual"] = own != common
+    return dict(zip(names, json.loads(common), strict=True))
 
 
 def unique(words: Iterable[str]) -> list[str]:

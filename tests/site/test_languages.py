@@ -60,6 +60,9 @@ def test_editions_name_each_other(soups: Soups, site: Path) -> None:
             continue
         own, _, rest = page.partition("/")
         found = {link["hreflang"]: link["href"] for link in soup.select("head link[hreflang]")}
+        default = (site / page).parent / found.pop("x-default")
+        first = site if rest == "index.html" else (site / "en" / rest).parent
+        assert default.resolve() == first.resolve()
         assert set(found) == {"en", "zh"}, page
         switch = soup.select_one("header a.language")
         other = {"en": "zh", "zh": "en"}[own]

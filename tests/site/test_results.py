@@ -404,6 +404,19 @@ def test_what_attention_told_of_other_weights_stops_the_page(tmp_path: Path) -> 
         context(tmp_path)
 
 
+def test_what_runs_have_in_common_is_said_once(many: Path) -> None:
+    values, _ = context(many)
+    assert values["usual"] == {
+        "data": "CIFAR-10, JPEG copy", "processors": ["P"], "versions": ["torch 2"],
+    }  # fmt: skip
+    assert not any(preset["unusual"] for preset in values["presets"])
+    text = rendered(values)
+    below = text.partition("{#repeat}")[2]
+    assert below.count("P; torch 2.") == 1
+    values["presets"][0]["unusual"] = True
+    assert rendered(values).partition("{#repeat}")[2].count("P; torch 2.") == 2
+
+
 def test_what_was_tried_says_what_it_was_tested_on() -> None:
     tried = json.loads((ROOT / "docs/data/tried.json").read_text(encoding="utf-8"))
     for row in tried:

@@ -164,7 +164,9 @@ def terms_of(page: Path = ROOT / "docs/terms.md") -> Iterator[tuple[re.Pattern[s
     for row in re.findall(
         r"^\| (.+?) \| <span lang=\"zh\">(.+?)</span> \|", page.read_text("utf-8"), re.M
     ):
-        ours, theirs = (re.sub(r"\s*[(（].*?[)）]|`\[CLS\]`", "", side).strip(" ,") for side in row)
+        ours, theirs = (
+            re.sub(r"\s*\{.*?\}|\s*[(（].*?[)）]|`\[CLS\]`", "", side).strip(" ,") for side in row
+        )
         ours = re.sub(r"position\(al\)", "position", ours) if "(al)" in row[0] else ours
         names, renderings = re.split(r" / |, ", ours), re.split(r" / |、", theirs)
         first = names[0].rpartition(" ")[0]
