@@ -26,10 +26,14 @@ TOC_EQUATION = re.compile(r"\\\((.*?)\\\)")
 
 
 def assets(dist: Path) -> Iterator[tuple[str, bytes]]:
-    """KaTeX's style sheet, without font formats that no current browser asks for, and its fonts."""
+    """KaTeX's style sheet, without font formats that no current browser asks for, and its fonts.
+
+    With them the script that copies an equation once, as TeX.
+    """
     css = (dist / "katex.min.css").read_text(encoding="utf-8")
     css = re.sub(r',url\([^)]*\) format\("(?:woff|truetype)"\)', "", css)
     yield "katex.css", css.encode()
+    yield "copy-tex.js", (dist / "contrib/copy-tex.min.js").read_bytes()
     for font in sorted((dist / "fonts").glob("*.woff2")):
         yield f"fonts/{font.name}", font.read_bytes()
 
@@ -79,7 +83,6 @@ def element_of(match: re.Match[str], found: dict[tuple[str, bool], str | dict[st
     html = found[key_of(match)]
     if isinstance(html, dict):
         return match[0]
-    html = re.sub(r"<annotation .*?</annotation>", "", html, flags=re.S)
     # A long equation scrolls on a narrow screen, so the keyboard must reach it.
     reach = ' tabindex="0"' if match[1] == "div" else ""
     html = f'<{match[1]} class="arithmatex"{reach}>{html}</{match[1]}>'

@@ -18,12 +18,14 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
+from mkdocs.utils import get_relative_url
 
 from vitlit import studies
 from website import (
     ROOT,
     addresses,
     backlinks,
+    columns,
     downloads,
     equations,
     example,
@@ -31,12 +33,15 @@ from website import (
     listings,
     offline,
     pictures,
+    pipeline,
+    reading,
     results,
+    signatures,
     throughput,
 )
 from website.notebooks import WATCHING, notebooks_of
 from website.search import index
-from website.translation.catalogs import Edition
+from website.translation.catalogs import Edition, stored_notebook
 from website.translation.sources import translate_settings
 
 log = logging.getLogger("mkdocs.plugins.vitlit")
@@ -44,6 +49,7 @@ log = logging.getLogger("mkdocs.plugins.vitlit")
 CHAPTERS = "chapters"
 # Templates of the theme: website/addresses.py writes the one, the other needs the site's address.
 NOT_FOUND, SITEMAP = "404.html", "sitemap.xml"
+SCRIPTS = sorted((ROOT / "website/scripts").glob("*.js"))
 FONTS = {
     "instrument-sans": ["instrument-sans-latin-wght-normal"],
     "jetbrains-mono": ["jetbrains-mono-latin-wght-normal"],
@@ -53,21 +59,32 @@ FONTS = {
 
 def chapters_of(notebooks: list[Path], config: MkDocsConfig) -> list[dict[str, Any]]:
     """The chapters that exist, in order, with what `extra.chapters` says of them."""
+    chapters = []
     for notebook in notebooks:
         if notebook.stem not in config.extra["chapters"]:
             log.warning("mkdocs.yml says nothing of %s in extra.chapters", notebook.name)
-    return [
-        {
-            "notebook": notebook,
-            "source": f"{CHAPTERS}/{notebook.name}",
-            "number": int(notebook.stem.partition("_")[0]),
-            "colab": downloads.colab(config, notebook.stem),
-            "shown": downloads.source(config, notebook.stem),
-            **config.extra["chapters"][notebook.stem],
-        }
-        for notebook in notebooks
-        if notebook.stem in config.extra["chapters"]
-    ]
+            continue
+        about = {"detours": [], **config.extra["chapters"][notebook.stem]}
+        # By the English words, so that a chapter takes as long in every edition.
+        minutes = reading.minutes(stored_notebook(ROOT / "notebooks" / notebook.name))
+        for name in set(about["detours"]) - set(minutes):
+            log.warning("mkdocs.yml: %s has no section #%s to be a detour", notebook.name, name)
+        chapters.append(
+            {
+                "notebook": notebook,
+                "source": f"{CHAPTERS}/{notebook.name}",
+                "number": int(notebook.stem.partition("_")[0]),
+                "colab": downloads.colab(config, notebook.stem),
+                "shown": downloads.source(config, notebook.stem),
+                "minutes": minutes,
+                "read": reading.whole(minutes.values()),
+                "short": reading.whole(
+                    time for name, time in minutes.items() if name not in about["detours"]
+                ),
+                **about,
+            }
+        )
+    return chapters
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -88,6 +105,12 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
         config.extra |= {"languages": {}, "archive": "", "offline": ""}
     config.theme.static_templates -= unused_templates(config)
     chapters = config.extra["existing_chapters"] = chapters_of(notebooks, config)
+    # What the whole book takes to read, and its short path, by the words that scripts use for them.
+    config.extra["paths"] = {
+        path: reading.spoken(sum(c[key] for c in chapters), edition.word)
+        for path, key in (("", "read"), ("short", "short"))
+    }
+    config.extra["scripts"] = [script.name for script in SCRIPTS]
     listed = [{f"{c['number']} · {c['title']}": c["source"]} for c in chapters]
     config.nav = [
         {name: children or listed for name, children in entry.items()} for entry in config.nav or []
@@ -121,6 +144,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         for name in names:
             source = str(modules / f"@fontsource-variable/{family}/files/{name}.woff2")
             files.append(File.generated(config, f"assets/fonts/{name}.woff2", abs_src_path=source))
+    for script in SCRIPTS:
+        path = f"assets/javascripts/{script.name}"
+        files.append(File.generated(config, path, abs_src_path=str(script)))
     for path, content in equations.assets(modules / "katex/dist"):
         files.append(File.generated(config, f"assets/katex/{path}", content=content))
     for path, script in index.scripts():
@@ -155,6 +181,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
             chapters=config.extra["existing_chapters"],
             example=example.shown(found) if found else None,
             repository=config.repo_url,
+            paths=config.extra["paths"],
+            words=config.extra["words"],
             benchmarks=throughput.benchmarks(measured, edition.word),
             steps=throughput.training_steps(measured, edition.word),
             **results.context(ROOT / "runs", page, config, files, edition.word, studies.costs()),
@@ -169,13 +197,13 @@ def chapter_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     markdown = unescape(markdown)  # see notebook.html.j2
     words = config.extra["words"]
     markdown = re.sub(
-        r'<summary data-word="(\w+)"></summary>',
-        lambda match: f"<summary>{words[match[1]]}</summary>",
+        r'<summary data-count="(\d+)" data-word="(\w+)"></summary>',
+        lambda match: f"<summary>{words[match[2]].format(match[1])}</summary>",
         markdown,
     )
     # In Jupyter a chapter's neighbour is docs/, on the site docs/ is the folder above.
     markdown = re.sub(r"\]\(\.\./docs/", "](../", markdown)
-    return pictures.extract(markdown, page, config, files)
+    return columns.with_tall_pairs(pictures.extract(markdown, page, config, files))
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
@@ -188,6 +216,9 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
         r'<span class="filename"><autoref identifier="\1" optional>\1\2</autoref></span>',
         html,
     )
+    if chapter := page.meta.get("chapter"):
+        html = reading.with_times(html, chapter, config.extra["words"])
+    html = signatures.one_parameter_a_line(html)
     html = listings.marked(html)
     # A table wider than a phone scrolls in its own frame, which the keyboard must reach.
     html = html.replace("<table>", '<div class="table" tabindex="0"><table class="plain">')
@@ -195,7 +226,19 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
     html = pictures.inline_drawings(html, files)
     pictures.require_alt_text(html, page)
     head.describe(html, page)
-    return html
+    return pipeline.linked(html, addresses_of(page, config, files))
+
+
+def addresses_of(page: Page, config: MkDocsConfig, files: Files) -> dict[str, tuple[str, str]]:
+    """Title and address of every chapter by its notebook's name, as seen from a page."""
+    return {
+        chapter["notebook"].stem: (
+            f"{chapter['number']} · {chapter['title']}",
+            get_relative_url(file.url, page.url),
+        )
+        for chapter in config.extra["existing_chapters"]
+        if (file := files.get_file_from_path(chapter["source"]))
+    }
 
 
 @event_priority(-100)  # when every page has its HTML
