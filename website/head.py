@@ -71,7 +71,7 @@ def add_cards(config: MkDocsConfig, files: Files) -> None:
             name = f"assets/cards/{file.src_uri.rpartition('.')[0].replace('/', '-')}.jpg"
             page.meta["card"] = f"{addresses.edition(config.site_url, drawn_in)}{name}"
             if drawn_in == language:
-                title = config.site_name if page.is_homepage else plain(page.title)
+                title = plain(config.site_description if page.is_homepage else page.title)
                 content = cards.card(title, unescape(page.meta["description"]), language)
                 files.append(File.generated(config, name, content=content))
 
