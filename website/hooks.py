@@ -21,7 +21,16 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 from vitlit import studies
-from website import ROOT, downloads, equations, pictures, results, throughput
+from website import (
+    ROOT,
+    bundle,
+    downloads,
+    equations,
+    offered,
+    pictures,
+    results,
+    throughput,
+)
 from website.notebooks import WATCHING, notebooks_of
 from website.translation.catalogs import Edition
 from website.translation.sources import translate_settings
@@ -65,6 +74,9 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     config.extra["archive"] = downloads.Place.of(config).archive
     if os.environ.get(WATCHING):  # one edition is served: a link out of it would lead nowhere
         config.extra |= {"languages": {}, "archive": ""}
+    elements = config.extra["elements"] = bundle.elements()
+    config.extra["engine"] = "" if os.environ.get(WATCHING) else "../"
+    config.markdown_extensions.append(bundle.BlockElements(elements))
     # Both would need the address that the site will have one day.
     config.theme.static_templates -= UNUSED_TEMPLATES
     chapters = config.extra["existing_chapters"] = chapters_of(notebooks, config)
@@ -93,6 +105,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
             files.append(File.generated(config, f"assets/fonts/{name}.woff2", abs_src_path=source))
     for path, content in equations.assets(modules / "katex/dist"):
         files.append(File.generated(config, f"assets/katex/{path}", content=content))
+    if os.environ.get(WATCHING):  # else website/build.py puts it beside the editions
+        for path, content in bundle.assets():
+            files.append(File.generated(config, f"{bundle.FOLDER}/{path}", content=content))
     return files
 
 
@@ -120,6 +135,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         )
         return environment.from_string(markdown).render(
             chapters=config.extra["existing_chapters"],
+            offered=offered.shown(page, config, files, edition.word),
             benchmarks=throughput.benchmarks(measured, edition.word),
             steps=throughput.training_steps(measured, edition.word),
             **results.context(ROOT / "runs", page, config, files, edition.word, studies.costs()),
@@ -159,6 +175,7 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
     html = html.replace("<table>", '<div class="table" tabindex="0"><table class="plain">')
     html = re.sub(r'(<table class="plain">.*?</table>)', r"\1</div>", html, flags=re.S)
     html = pictures.inline_drawings(html, ROOT / "docs")
+    html, page.meta["live"] = bundle.without_scripts(html, config)
     pictures.require_alt_text(html, page)
     return html
 
