@@ -32,7 +32,7 @@ interface Weights {
 
 const PRECISION = 22; // bits after the point: 32 − 8 for a pixel − 2 for the sum
 const HALF = 1 << (PRECISION - 1);
-const STRIP = 1 << 20; // pixels that are read at once
+const STRIP = 1 << 18; // pixels that are read at once
 const SUPPORT = 2; // input pixels on each side that the bicubic filter sees
 
 /** The middle of a picture in the proportions of a size, resized to it: (C, H, W), bytes. */
@@ -40,26 +40,23 @@ export function fit(source: Rows, size: Size, channels: number): Uint8Array {
   const box = middle(source, size);
   const across = weights(source.width, box.left, box.right, size.width);
   const down = weights(source.height, box.top, box.bottom, size.height);
+  // Pillow 13 begins with the columns where many more rows go than columns; older ones never.
+  const columnsFirst = source.height - size.height > 2 * Math.max(source.width - size.width, 0);
+  const columns = new Columns(down, (columnsFirst ? source.width : size.width) * channels);
   const last = size.height - 1;
-  const start = down.first[0];
-  const rows = down.first[last] + down.count[last] - start;
-  const whole = { left: 0, top: 0, right: source.width, bottom: source.height };
-  const same = (a: keyof Box, b: keyof Box) => box[a] === whole[a] && box[b] === whole[b];
-  const keepsWidth = source.width === size.width && same("left", "right");
-  const keepsHeight = source.height === size.height && same("top", "bottom");
-
-  const narrow = new Uint8Array(rows * size.width * channels);
+  const end = down.first[last] + down.count[last];
   const step = Math.max(1, Math.floor(STRIP / source.width));
-  for (let top = 0; top < rows; top += step) {
-    const count = Math.min(step, rows - top);
-    const strip = source.read(start + top, count);
-    if (channels === 1) toGray(strip);
-    const part = narrow.subarray(top * size.width * channels);
-    if (keepsWidth) copyRows(strip, channels, part.subarray(0, count * size.width * channels));
-    else resizeRows(strip, source.width, count, channels, across, size.width, part);
+  for (let top = down.first[0]; top < end; top += step) {
+    const count = Math.min(step, end - top);
+    const strip = planesOf(source.read(top, count), channels);
+    columns.add(top, columnsFirst ? strip : resizeRows(strip, source.width, channels, across));
   }
-  const done = keepsHeight ? narrow : resizeColumns(narrow, start, size, channels, down);
-  return channelsFirst(done, size, channels);
+  const done = columns.done();
+  return channelsFirst(
+    columnsFirst ? resizeRows(done, source.width, channels, across) : done,
+    size,
+    channels,
+  );
 }
 
 /** A picture at one n-th of its size, each pixel the mean of n × n: as a JPEG's decoder shrinks. */
@@ -157,56 +154,68 @@ function clip(sum: number): number {
 }
 
 function resizeRows(
-  strip: Uint8ClampedArray,
+  pixels: Uint8Array,
   width: number,
-  rows: number,
-  channels: number,
-  { first, count, most, weight }: Weights,
-  outputs: number,
-  out: Uint8Array,
-): void {
-  for (let row = 0; row < rows; row++) {
-    for (let i = 0; i < outputs; i++) {
-      const from = (row * width + first[i]) * 4;
-      for (let c = 0; c < channels; c++) {
-        let sum = HALF;
-        for (let x = 0; x < count[i]; x++) sum += strip[from + x * 4 + c] * weight[i * most + x];
-        out[(row * outputs + i) * channels + c] = clip(sum);
-      }
-    }
-  }
-}
-
-function resizeColumns(
-  narrow: Uint8Array,
-  start: number,
-  { height, width }: Size,
   channels: number,
   { first, count, most, weight }: Weights,
 ): Uint8Array {
-  const line = width * channels;
-  const out = new Uint8Array(height * line);
-  for (let i = 0; i < height; i++) {
-    for (let at = 0; at < line; at++) {
-      let sum = HALF;
-      for (let y = 0; y < count[i]; y++) sum += narrow[(first[i] - start + y) * line + at] * weight[i * most + y];
-      out[i * line + at] = clip(sum);
+  const outputs = first.length;
+  const rows = pixels.length / (width * channels);
+  const out = new Uint8Array(rows * outputs * channels);
+  for (let row = 0; row < rows; row++) {
+    for (let i = 0; i < outputs; i++) {
+      const from = (row * width + first[i]) * channels;
+      for (let c = 0; c < channels; c++) {
+        let sum = HALF;
+        for (let x = 0; x < count[i]; x++) sum += pixels[from + x * channels + c] * weight[i * most + x];
+        out[(row * outputs + i) * channels + c] = clip(sum);
+      }
     }
   }
   return out;
 }
 
-/** Pillow's gray, 0.299 R + 0.587 G + 0.114 B, in the place of R. */
-function toGray(rgba: Uint8ClampedArray): void {
-  for (let at = 0; at < rgba.length; at += 4) {
-    rgba[at] = (rgba[at] * 19595 + rgba[at + 1] * 38470 + rgba[at + 2] * 7471 + 0x8000) >> 16;
+/** Resizes columns while the rows arrive from top to bottom. */
+class Columns {
+  private readonly sums: Int32Array;
+
+  constructor(
+    private readonly weights: Weights,
+    private readonly line: number, // numbers in a row
+  ) {
+    this.sums = new Int32Array(weights.first.length * line).fill(HALF);
+  }
+
+  add(top: number, pixels: Uint8Array): void {
+    const { line, sums } = this;
+    const { first, count, most, weight } = this.weights;
+    const bottom = top + pixels.length / line;
+    for (let i = 0; i < first.length; i++) {
+      const end = Math.min(first[i] + count[i], bottom);
+      for (let row = Math.max(first[i], top); row < end; row++) {
+        const share = weight[i * most + row - first[i]];
+        const from = (row - top) * line;
+        for (let at = 0; at < line; at++) sums[i * line + at] += pixels[from + at] * share;
+      }
+    }
+  }
+
+  done(): Uint8Array {
+    return Uint8Array.from(this.sums, clip);
   }
 }
 
-function copyRows(rgba: Uint8ClampedArray, channels: number, out: Uint8Array): void {
-  for (let i = 0; i < out.length / channels; i++) {
-    for (let c = 0; c < channels; c++) out[i * channels + c] = rgba[4 * i + c];
+/** RGBA without its A; for one channel Pillow's gray, 0.299 R + 0.587 G + 0.114 B. */
+function planesOf(rgba: Uint8ClampedArray, channels: number): Uint8Array {
+  const out = new Uint8Array((rgba.length / 4) * channels);
+  for (let at = 0, to = 0; at < rgba.length; at += 4) {
+    if (channels === 1) {
+      out[to++] = (rgba[at] * 19595 + rgba[at + 1] * 38470 + rgba[at + 2] * 7471 + 0x8000) >> 16;
+    } else {
+      for (let c = 0; c < 3; c++) out[to++] = rgba[at + c];
+    }
   }
+  return out;
 }
 
 function channelsFirst(pixels: Uint8Array, { height, width }: Size, channels: number): Uint8Array {
