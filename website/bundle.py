@@ -1,6 +1,7 @@
 """The model in the page: website/live as scripts, with the runtime, the graph and its receipt.
 
-All lies in one folder beside the editions, since every page of every language loads the same.
+`python -m website.bundle` checks the scripts' types. All lies in one folder beside the editions,
+since every page of every language loads the same.
 """
 
 import hashlib
@@ -59,6 +60,13 @@ def scripts(entry: str, define: dict[str, object], root: Path = ROOT) -> dict[st
     return {name: text.encode() for name, text in json.loads(done.stdout).items()}
 
 
+def check(root: Path = ROOT) -> int:
+    """Check the types of website/live, print what is wrong, and return the compiler's status."""
+    compiler = root / "node_modules/typescript/bin/tsc"
+    done = node([str(compiler), "--project", str(root / "website/live")], cwd=root)
+    return int(done)
+
+
 def write(site: Path, root: Path = ROOT) -> None:
     """Write the folder into the site, and nothing that an earlier build left there."""
     folder = site / FOLDER
@@ -100,3 +108,10 @@ def without_scripts(html: str, config: MkDocsConfig) -> tuple[str, bool]:
     names = "|".join(config.extra["elements"])
     html, count = re.subn(f"</(?:{names})>", lambda end: reason + end[0], html)
     return html, count > 0
+
+
+if __name__ == "__main__":
+    from website.build import install_assets
+
+    install_assets()
+    raise SystemExit(check())

@@ -20,7 +20,9 @@ CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "chrome")
 FLAGS = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
 RUN = "cpu-long-seed0"
 BUSY = 1.5  # programs a core from which on a time says nothing
-KINDS = {".js": "text/javascript", ".html": "text/html", ".wasm": "application/wasm"}
+KINDS = {
+    ".js": "text/javascript", ".html": "text/html", ".css": "text/css", ".wasm": "application/wasm"
+}  # fmt: skip
 PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>A page</title><link rel="icon" href="data:,">
 <link rel="stylesheet" href="live.css"><body><main>{elements}</main>
