@@ -44,6 +44,7 @@ define STYLE
 $(BIN)/ruff check
 $(BIN)/ruff format --check
 $(BIN)/mypy
+$(BIN)/python -m website.bundle
 endef
 # A process a core, each with one thread: what tests compute is too small to be shared.
 PARALLEL := --numprocesses auto --dist worksteal

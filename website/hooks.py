@@ -25,12 +25,14 @@ from website import (
     ROOT,
     addresses,
     backlinks,
+    bundle,
     columns,
     downloads,
     equations,
     example,
     head,
     listings,
+    offered,
     offline,
     pictures,
     pipeline,
@@ -104,6 +106,9 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     if watching:  # one edition is served: a link out of it would lead nowhere
         config.extra |= {"languages": {}, "archive": "", "offline": ""}
     config.theme.static_templates -= unused_templates(config)
+    elements = config.extra["elements"] = bundle.elements()
+    config.extra["engine"] = "" if watching else "../"
+    config.markdown_extensions.append(bundle.BlockElements(elements))
     chapters = config.extra["existing_chapters"] = chapters_of(notebooks, config)
     # What the whole book takes to read, and its short path, by the words that scripts use for them.
     config.extra["paths"] = {
@@ -151,6 +156,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         files.append(File.generated(config, f"assets/katex/{path}", content=content))
     for path, script in index.scripts():
         files.append(File.generated(config, path, abs_src_path=str(script)))
+    if os.environ.get(WATCHING):  # else website/build.py puts it beside the editions
+        for path, content in bundle.assets():
+            files.append(File.generated(config, f"{bundle.FOLDER}/{path}", content=content))
     return files
 
 
@@ -183,6 +191,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
             repository=config.repo_url,
             paths=config.extra["paths"],
             words=config.extra["words"],
+            offered=offered.shown(page, config, files, edition.word),
             benchmarks=throughput.benchmarks(measured, edition.word),
             steps=throughput.training_steps(measured, edition.word),
             **results.context(ROOT / "runs", page, config, files, edition.word, studies.costs()),
@@ -224,6 +233,7 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
     html = html.replace("<table>", '<div class="table" tabindex="0"><table class="plain">')
     html = re.sub(r'(<table class="plain">.*?</table>)', r"\1</div>", html, flags=re.S)
     html = pictures.inline_drawings(html, files)
+    html, page.meta["live"] = bundle.without_scripts(html, config)
     pictures.require_alt_text(html, page)
     head.describe(html, page)
     return pipeline.linked(html, addresses_of(page, config, files))

@@ -17,7 +17,7 @@ from website.notebooks import WATCHING
 # What pages are made from besides docs/, which mkdocs watches anyway.
 WATCHED = (
     "mkdocs.yml", "notebooks", "locale", "runs", "benchmarks/results", "src/vitlit",
-    "website/scripts", "website/search", "website/templates",
+    "website/live", "website/scripts", "website/search", "website/templates",
 )  # fmt: skip
 
 

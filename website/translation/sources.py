@@ -112,6 +112,7 @@ def translate_settings(config: Any, toc: dict[str, Any], translate: Callable[[st
     for scheme in config["theme"]["palette"]:
         scheme["toggle"]["name"] = translate(scheme["toggle"]["name"])
     toc["permalink_title"] = translate(toc["permalink_title"])
-    for places in (config["extra"]["words"], *config["extra"]["chapters"].values()):
+    extra = config["extra"]
+    for places in (extra["words"], extra["live"], *extra["chapters"].values()):
         for key, value in places.items():
             places[key] = translate(value) if isinstance(value, str) else value
