@@ -21,7 +21,7 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 from vitlit import studies
-from website import ROOT, downloads, equations, pictures, results, throughput
+from website import ROOT, downloads, equations, figures, pictures, results, throughput
 from website.notebooks import WATCHING, notebooks_of
 from website.translation.catalogs import Edition
 from website.translation.sources import translate_settings
@@ -122,7 +122,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
             chapters=config.extra["existing_chapters"],
             benchmarks=throughput.benchmarks(measured, edition.word),
             steps=throughput.training_steps(measured, edition.word),
-            **results.context(ROOT / "runs", page, config, files, edition.word, studies.costs()),
+            **results.context(ROOT / "runs", page, edition.word, studies.costs()),
         )
     return markdown
 
@@ -160,7 +160,16 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
     html = re.sub(r'(<table class="plain">.*?</table>)', r"\1</div>", html, flags=re.S)
     html = pictures.inline_drawings(html, ROOT / "docs")
     pictures.require_alt_text(html, page)
-    return html
+    addresses = {
+        str(chapter["number"]): file.url
+        for chapter in config.extra["existing_chapters"]
+        if (file := files.get_file_from_path(chapter["source"]))
+    }
+    html = figures.link_mentions(html, addresses, page)
+    drawn = page.meta.get("drawn", {})
+    if chapter := page.meta.get("chapter"):
+        drawn = figures.drawn_in(chapter["notebook"])
+    return figures.place(html, drawn, page, config, files, addresses)
 
 
 @event_priority(-100)  # when every page has its HTML, and before the search index reads it
