@@ -45,6 +45,11 @@ def picture_of(image: Any) -> np.ndarray:
     return np.clip(array / (255.0 if array.dtype == np.uint8 else 1.0), 0, 1)
 
 
+def _named(label: str) -> str:
+    """An axis' name as it is. The call marks it for who looks for words to translate."""
+    return label
+
+
 CHELSEA = Path(__file__).parent / "assets" / "chelsea.png"
 
 
@@ -332,10 +337,10 @@ def reliability(bins: Sequence[Mapping[str, Number]]) -> Picture:
     `images`. On the line confidence and accuracy are equal.
     """
     left, right = (
-        Chart(Axis("confidence", [0.0, 1.0]), axis)
+        Chart(Axis(_named("confidence"), [0.0, 1.0]), axis)
         for axis in (
-            Axis("accuracy", [0.0, 1.0]),
-            Axis("images", [row["images"] for row in bins], low=0.0),
+            Axis(_named("accuracy"), [0.0, 1.0]),
+            Axis(_named("images"), [row["images"] for row in bins], low=0.0),
         )
     )
     left.line([0, 1], [0, 1], INK, dash=DASHES[1])
@@ -411,11 +416,11 @@ def curves(runs: Sequence[Any]) -> Picture:
     """
     shown = []
     for axis, values in (
-        ("training loss", lambda run: run.metrics["train_loss"]),
-        ("test accuracy / %", lambda run: [100 * a for a in run.metrics["test_accuracy"]]),
+        (_named("training loss"), lambda run: run.metrics["train_loss"]),
+        (_named("test accuracy / %"), lambda run: [100 * a for a in run.metrics["test_accuracy"]]),
     ):
         found = [(run.metrics["epoch"], values(run)) for run in runs]
-        shown.append(_over(runs, found, "epoch", axis).panel(width=300))
+        shown.append(_over(runs, found, _named("epoch"), axis).panel(width=300))
     return Picture(shown, 2, 1)
 
 
@@ -431,7 +436,9 @@ def accuracy_over_time(runs: Sequence[Any]) -> Picture:
         )
         for run in runs
     ]
-    return Picture([_over(runs, found, "training / min", "test accuracy / %").panel()])
+    return Picture(
+        [_over(runs, found, _named("training / min"), _named("test accuracy / %")).panel()]
+    )
 
 
 def _over(
@@ -455,7 +462,9 @@ def accuracy_over_images(groups: Mapping[str, Mapping[int, Sequence[Any]]]) -> P
     `groups` holds runs by that and by number (vitlit.studies.by_images and vitlit.studies.by_way).
     The line is the mean of the seeds, a dot is a seed.
     """
-    return Picture([_means(groups, "training images", "test accuracy / %", _accuracy)])
+    return Picture(
+        [_means(groups, _named("training images"), _named("test accuracy / %"), _accuracy)]
+    )
 
 
 def results_over_steps(groups: Mapping[int, Mapping[int, Sequence[Any]]]) -> Picture:
@@ -464,9 +473,12 @@ def results_over_steps(groups: Mapping[int, Mapping[int, Sequence[Any]]]) -> Pic
     `groups` holds runs by images and steps (vitlit.studies.by_steps). The line is the mean of the
     seeds, a dot is a seed.
     """
-    named = {f"{images:,}": steps for images, steps in groups.items()}
-    losses = _means(named, "steps", "training loss", lambda run: run.metrics["train_loss"][-1])
-    return Picture([losses, _means(named, "steps", "test accuracy / %", _accuracy)], 2, 1)
+    by_images = {f"{images:,}": runs for images, runs in groups.items()}
+    steps = _named("steps")
+    losses = _means(
+        by_images, steps, _named("training loss"), lambda run: run.metrics["train_loss"][-1]
+    )
+    return Picture([losses, _means(by_images, steps, _named("test accuracy / %"), _accuracy)], 2, 1)
 
 
 def _accuracy(run: Any) -> float:
@@ -499,12 +511,12 @@ def _looks(runs: Sequence[Any]) -> Iterator[tuple[Any, str, str, str]]:
     Presets of which there are more than colors are dashed the second time round.
     """
     presets = list(dict.fromkeys(run.summary["preset"] for run in runs))
-    named = set()
+    seen = set()
     for run in runs:
         preset = run.summary["preset"]
         again, color = divmod(presets.index(preset), len(COLORS))
-        yield run, COLORS[color], DASHES[again % len(DASHES)], "" if preset in named else preset
-        named.add(preset)
+        yield run, COLORS[color], DASHES[again % len(DASHES)], "" if preset in seen else preset
+        seen.add(preset)
 
 
 def _base(lengths: Sequence[Number]) -> int | None:
@@ -527,7 +539,7 @@ def ablations(effects: Sequence[Any]) -> Picture:
         values += [*effect.differences, effect.mean - limit, effect.mean + limit]
     share = 0.8 / len(presets)
     rows = Rows(variants, 8 + 16 * len(presets))
-    chart = Chart(Axis("Δ test accuracy / percentage points", values), rows)
+    chart = Chart(Axis(_named("Δ test accuracy / percentage points"), values), rows)
     chart.segment((0, -0.5), (0, len(variants) - 0.5), width=1)
     for effect in effects:
         place = presets.index(effect.preset)

@@ -26,7 +26,7 @@ LABELS = "labels"
 OTHERS = (WORDS, LABELS)
 # Names in drawings that are the same in all languages, as symbols are.
 NAMES = re.compile(
-    r"\w=\w|[_\[\]]|[a-z][A-Z]|^(Muon|permute|scipy|sincos|softmax|tanh|timm|torchvision)"
+    r"\w=\w|[_\[\]]|[a-z][A-Z]|^(cos|max|sin|Muon|permute|scipy|sincos|softmax|tanh|timm|torchvision)\b"
 )
 # Documents at the root that have a translation beside them: NAME.md and NAME.zh.md.
 DOCUMENTS = ("README", "CONTRIBUTING")
@@ -123,7 +123,7 @@ def labels(root: Path) -> list[str]:
             r"<text[^>]*>([^<]+)</text>", unquote(output.get("data", {}).get("text/html", ""))
         )
     ]
-    axes = extract_from_file("python", root / "src/vitlit/figures.py", {"Axis": None})
+    axes = extract_from_file("python", root / "src/vitlit/figures.py", {"_named": None})
     found += [label for _, label, *_ in axes if isinstance(label, str)]
     known = {*CLASSES, *(f"({name})" for name in CLASSES), *PRESETS}
     return [
