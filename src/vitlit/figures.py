@@ -269,7 +269,7 @@ def _luminance(color: np.ndarray) -> float:
 
 def confusion(counts: Any, classes: Sequence[str]) -> Picture:
     """What each class (row) was taken for (column), in images."""
-    return matrix(counts, "predicted", "true", ticks=classes, numbers=".0f")
+    return matrix(counts, _named("predicted"), _named("true"), ticks=classes, numbers=".0f")
 
 
 def lines(

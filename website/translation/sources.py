@@ -108,8 +108,8 @@ def words(root: Path) -> list[str]:
 
 def pattern_of(label: str) -> tuple[str, list[str]]:
     """A label with `{}` in place of its numbers, and these: "layer 3" is as good as "layer 4"."""
-    numbers = re.findall(r"\d[\d,.]*", label)
-    return re.sub(r"\d[\d,.]*", "{}", label.replace("{", "").replace("}", "")), numbers
+    number = re.compile(r"\d+(?:[.,]\d+)*")
+    return number.sub("{}", label.replace("{", "").replace("}", "")), number.findall(label)
 
 
 def labels(root: Path) -> list[str]:
