@@ -93,7 +93,7 @@ patches.shape
 right = patches[0, 5].reshape(C, P, P)
 unordered = images.reshape(patches.shape)
 wrong = unordered[0, 5].reshape(C, P, P)
-figures.images([right, wrong], labels=["permute", "—"], inches=1.4)
+figures.images([right, wrong], labels=["permute", "—"])
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Two small squares. The left one is a clean picture of a cat's eye. The right one is a jumble of horizontal stripes. -->

@@ -81,8 +81,8 @@ def centered(values):
 grid = H // P, W // P
 weights = [centered(row.reshape(C, P, P)) for row in questions]
 maps = [centered(answers[0, :, d].reshape(grid)) for d in range(3)]
-names = ["$E_0$", "$E_1$", "$E_2$", "$E_0 x$", "$E_1 x$", "$E_2 x$"]
-figures.images([*weights, *maps], names, columns=3, inches=1.3)
+names = ["E₀", "E₁", "E₂", "E₀ x", "E₁ x", "E₂ x"]
+figures.images([*weights, *maps], names, columns=3)
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Top row, three sets of weights as squares: plain light gray, dark on the left and light on the right, plain orange. Below each, a 12 by 12 gray picture of the answers: a coarse cat, its vertical edges, and its reddest parts. -->
@@ -106,7 +106,7 @@ tokens = patches @ E.T + b
 tokens.shape
 
 # %% tags=["figure"]
-figures.images([centered(row.reshape(C, P, P)) for row in E[:24]], inches=0.62)
+figures.images([centered(row.reshape(C, P, P)) for row in E[:24]])
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Three rows of eight small squares, each filled with 8 by 8 pixels of random color. -->
@@ -160,7 +160,7 @@ print("\n".join(table))
 # %% tags=["figure"]
 shifts = (0, P, P // 2)
 moved = [on_grid(images.roll(s, -1), questions)[1] for s in shifts]
-figures.images([centered(m) for m in moved], [f"{s} px" for s in shifts], inches=1.7)
+figures.images([centered(m) for m in moved], [f"{s} px" for s in shifts])
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Three 12 by 12 gray maps of edges. The second is the first, moved one square to the right. In the third, edges have appeared and vanished. -->
@@ -207,7 +207,7 @@ print("\n".join(table))
 edges = questions[1:2].reshape(1, C, P, P)
 strides = (1, 2, 4, 8)
 maps = [F.conv2d(images, edges, stride=s)[0, 0] for s in strides]
-figures.images([centered(m) for m in maps], [f"s = {s}" for s in strides], inches=1.7)
+figures.images([centered(m) for m in maps], [f"s = {s}" for s in strides])
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Four gray edge maps of the cat's face, from fine to coarse. At stride 1 eyes, nose and stripes are easy to make out; at stride 8 twelve by twelve squares remain. -->
@@ -230,7 +230,7 @@ _, S, V = torch.linalg.svd(X, full_matrices=False)
 X.shape, V.shape
 
 # %% tags=["figure"]
-figures.images([centered(row.reshape(C, P, P)) for row in V[:24]], inches=0.62)
+figures.images([centered(row.reshape(C, P, P)) for row in V[:24]])
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Three rows of eight small squares. First plain brightness, then smooth light–dark gradients and two squares of nearly one color, then stripes and checks that grow ever finer. -->
@@ -248,7 +248,7 @@ for width in widths:
     V_D = V[:width]
     x_hat = patches @ V_D.T @ V_D
     rebuilt.append(unpatchify(x_hat, P, (H, W))[0] * std + mean)
-figures.images(rebuilt, [f"D = {width}" for width in widths], inches=1.45)
+figures.images(rebuilt, [f"D = {width}" for width in widths])
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Five pictures of the cat. With D = 1 she is a mosaic of brown squares, with 4 a blocky sketch, with 16 a little blurred, with 64 and 192 she looks like the photograph. -->
@@ -317,7 +317,7 @@ A = A.detach()
 Q = torch.linalg.qr(A.T).Q.T
 principal = torch.linalg.svd(X @ Q.T @ Q, full_matrices=False).Vh[:16]
 rows = [centered(row.reshape(C, P, P)) for row in [*A, *principal]]
-figures.images(rows, inches=0.62)
+figures.images(rows)
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Four rows of eight small squares. The upper two rows are soft mixtures of colors and stripes without order. The lower two run from plain brightness over slopes to waves. -->
@@ -366,7 +366,7 @@ for name, values in {"x": patches, **answers}.items():
     counts, edges = torch.histogram(values.flatten(), 48, range=(-4.0, 4.0))
     density = counts / values.numel() / (edges[1] - edges[0])
     series[name] = ((edges[1:] + edges[:-1]) / 2, density)
-figures.lines(series, x="value", y="density", width=4.8, height=2.6)
+figures.lines(series, x="value", y="density")
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Four densities over values from −4 to 4. Pixels x and answers with weights of variance 1/CP² are about equally wide. With 1/3CP² they are a narrow peak, with 1 nearly flat at the bottom. -->

@@ -69,7 +69,7 @@ cat = torch.from_numpy(figures.chelsea(96)).double() / 255
 order = torch.randperm(64)
 patches = patchify(cat[None], P)
 shuffled = unpatchify(patches[:, order], P, (96, 96))[0]
-figures.images([cat, shuffled], ["$x$", "$\\Pi x$"], inches=3)
+figures.images([cat, shuffled], ["x", "Πx"])
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Left, the face of a tabby cat. Right, the same 64 square pieces of it in random order: eyes, fur and whiskers are scattered. -->
@@ -179,10 +179,10 @@ def similarity(table, grid=(8, 8)):
     return (unit @ unit.T).reshape(*grid, *grid)
 
 
-figures.position_maps([similarity(table)], inches=3.2)
+figures.position_maps([similarity(table)])
 
 # %% [markdown] tags=["caption"]
-# <!-- alt: Eight by eight small square maps. Each is a mottled dark noise with a single bright cell, which moves from map to map with the map's own place. -->
+# <!-- alt: Eight by eight small square maps. Each is pale noise with a single dark orange cell, which moves from map to map with the map's own place. -->
 # **Figure 3.3.** Position similarity of a fresh table. The map in row $r$ and column $c$ compares that place with all places. Each place is like itself, and the rest is chance.
 
 # %% [markdown]
@@ -211,9 +211,9 @@ def sincos(grid, D):
 
 
 fixed = sincos((8, 8), D)
-functions = ["\\sin\\,r", "\\cos\\,r", "\\sin\\,c", "\\cos\\,c"]
-names = [f"${f}\\,\\omega_{i}$" for f in functions for i in range(8)]
-figures.heatmaps(fixed.T.reshape(D, 8, 8), names, inches=0.85, signed=True)
+functions = ["sin r", "cos r", "sin c", "cos c"]
+names = [f"{f} ω{i}" for f in functions for i in "₀₁₂₃₄₅₆₇"]
+figures.heatmaps(fixed.T.reshape(D, 8, 8), names, signed=True)
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Four rows of eight small maps. The upper two rows have horizontal stripes, the lower two vertical stripes. In each row the stripes get wider from left to right, until the map is of one color. -->
@@ -227,11 +227,11 @@ figures.heatmaps(fixed.T.reshape(D, 8, 8), names, inches=0.85, signed=True)
 # The dot product forgets where the two rows are and keeps how far they are apart. So all the maps below are windows on one picture: a cross, since the same row makes alike, and so does the same column.
 
 # %%
-figures.position_maps([similarity(fixed)], inches=3.2)
+figures.position_maps([similarity(fixed)])
 
 # %% [markdown] tags=["caption"]
-# <!-- alt: Eight by eight small maps. Each shows a bright cross with its center at the map's own place. It is dark away from the cross, and a little lighter again far off. -->
-# **Figure 3.5.** Position similarity of the sine–cosine table. Mind the scale: the slow hands agree everywhere, so no two places are very unlike.
+# <!-- alt: Eight by eight small maps. All are orange. Each shows a darker cross with its center at the map's own place, and is palest away from the cross. -->
+# **Figure 3.5.** Position similarity of the sine–cosine table. The slow hands agree everywhere, so no two places are very unlike.
 
 # %% [markdown]
 # ## Learned: nobody mentions a grid {#learned}
@@ -321,7 +321,7 @@ series = {"average": ([0, 300], [flat, flat])}
 for kind, (_, losses) in trained.items():
     smooth = torch.tensor(losses).unfold(0, 20, 4).mean(dim=1)
     series[kind] = (20 + 4 * torch.arange(len(smooth)), smooth)
-figures.lines(series, x="step", y="squared error / $\\sigma^2$", width=6, height=3.2)
+figures.lines(series, x="step", y="squared error / σ²")
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Three falling curves of error over 300 steps, and a level line named average. The curve named none falls to just above the line and stays about there. The curve sincos leaves it first and ends lowest. The curve learned follows none for a third of the way, then turns downward too. -->
@@ -340,7 +340,7 @@ with torch.no_grad():
     guesses = [paint(trained[k][0], images, hidden) for k in ("none", "learned")]
 shown = [truth * ~holes, *[truth.where(~holes, guess) for guess in guesses], truth]
 pictures = [unpatchify(s, 2, (16, 16))[i] * std + mean for i in range(3) for s in shown]
-figures.images(pictures, ["hidden", "none", "learned", "$x$"] * 3, columns=4, inches=1.4)
+figures.images(pictures, ["hidden", "none", "learned", "x"] * 3, columns=4)
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Three rows of four small pictures of fur. First half of the patches are gray, then all filled with one color, then filled so that the fur continues, last the true picture. -->
@@ -354,10 +354,10 @@ torch.manual_seed(0)
 before = painter("learned").positions.table.detach()
 learned = trained["learned"][0].positions.table.detach()
 panels = {"0": before, "300": learned, "sincos": fixed}
-figures.position_maps([similarity(t) for t in panels.values()], list(panels), inches=3.9)
+figures.position_maps([similarity(t) for t in panels.values()], list(panels))
 
 # %% [markdown] tags=["caption"]
-# <!-- alt: Three grids of eight by eight maps. In the left grid each map is noise with one bright cell. In the middle grid each map has a bright round spot around its own place that fades with distance. In the right grid each map has a bright cross. -->
+# <!-- alt: Three grids of eight by eight maps. In the left grid each map is pale noise with one orange cell. In the middle grid each map has a round orange spot around its own place that fades with distance. In the right grid each map is orange with a darker cross. -->
 # **Figure 3.8.** Position similarity of the learned table at step 0 and at step 300, and of the sine–cosine table. The grid has been found: places are alike when they are near.
 
 # %% [markdown]
@@ -416,7 +416,7 @@ tables = {name: resize(learned, (8, 8), (12, 12), **how) for name, how in conven
 channel = learned[1:].var(dim=0).argmax()
 maps = [learned[1:, channel].reshape(8, 8)]
 maps += [t[1:, channel].reshape(12, 12) for t in tables.values()]
-figures.heatmaps(maps, ["8 × 8", *tables], inches=1.5, signed=True)
+figures.heatmaps(maps, ["8 × 8", *tables], signed=True)
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: One coarse map of 8 by 8 cells in orange and blue, then four finer maps of 12 by 12 cells that show the same blots, hard to tell from each other. -->
@@ -443,7 +443,7 @@ for names in pairs:
 
 # %% tags=["figure"]
 maps = [difference(learned, names).square().mean(dim=-1).sqrt() for names in pairs]
-figures.heatmaps(maps, pairs, inches=1.7, bar=True)
+figures.heatmaps(maps, pairs, bar=True)
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Four maps of 12 by 12 cells. The first is moderately bright all over and dark in its four corners. The second is brighter. The third has a dark middle and a bright frame just inside the border. The fourth is dark everywhere. -->

@@ -83,7 +83,7 @@ def softmax(scores):
 
 weights = softmax(scores)
 assert torch.allclose(weights, scores.softmax(dim=-1))
-figures.lookup(cat, 52, [weights.reshape(12, 12)], top=0.05, inches=2.4)
+figures.lookup(cat, 52, [weights.reshape(12, 12)], top=0.05)
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Left, the cat with a frame around the pupil of her left eye. Right, the cat in gray. Yellow marks lie on the framed pupil, the dark corner of that eye, the other pupil, the nostril and some dark stripes. -->
@@ -119,7 +119,7 @@ sizes = [2**i for i in range(11)]
 spread = torch.tensor([dots(d).std() for d in sizes])
 scaled = spread / torch.tensor(sizes).sqrt()
 series = {"q · k": (sizes, spread), "q · k / √d": (sizes, scaled)}
-figures.lines(series, x="d", y="σ", logx=True, logy=True, base=2, height=2.5)
+figures.lines(series, x="d", y="σ", logx=True, logy=True, base=2)
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Two curves on logarithmic axes. The deviation of q · k is a straight line from 1 at d = 1 to 32 at d = 1024. That of q · k divided by the root of d is flat at 1. -->
@@ -144,7 +144,7 @@ for name, power in (("s = q · k", 0), ("s = q · k / √d", 0.5)):
         slope.append(derivative.norm(dim=(1, 2)).median())
     series[f"max w,  {name}"] = (sizes, largest)
     series[f"‖∂w/∂s‖,  {name}"] = (sizes, slope)
-figures.lines(series, x="d", y="", logx=True, base=2, width=5.2)
+figures.lines(series, x="d", y="", logx=True, base=2)
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Four curves over d. Without the division the largest weight climbs from 0.1 to nearly 1, and the slope of softmax rises, then falls to 0. With it both stay flat. -->
@@ -195,7 +195,7 @@ for x in looks:
     x = x / x.std()
     maps.append(attend(x, x, x)[1][64].reshape(12, 12))
 names = ["", *(f"d = {x.shape[1]}" for x in looks)]
-figures.lookup(cat, 64, maps, names, inches=1.45)
+figures.lookup(cat, 64, maps, names)
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Four pictures of the cat. In the first a frame lies below the left pupil. The second has its yellow on the darkest patches, the third on the green of both eyes, the fourth on the frame's neighborhood and its row and column. -->
@@ -369,7 +369,7 @@ with torch.no_grad():
 picture = unpatchify(board, 8, (32, 32))[0]
 asks = (order[0] == 2).nonzero().item()
 maps = [weights[0, asks].reshape(4, 4) for _, weights in (before, after)]
-figures.lookup(picture, asks, maps, top=0.8, inches=1.9)
+figures.lookup(picture, asks, maps, ["board", "before", "after"], top=0.8)
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Left, a board of four by four colored tiles, half of them with a white quarter on black, half with gray noise in the middle; a blue one with noise is framed. Middle, the board faded to gray under a faint and even yellow. Right, the gray board with one bright yellow tile, the other blue one. -->
@@ -379,7 +379,8 @@ figures.lookup(picture, asks, maps, top=0.8, inches=1.9)
 boards = [board]
 for painted, _ in (before, after):
     boards.append(torch.where(order[:, :, None] < 8, painted, board))
-figures.images([unpatchify(b, 8, (32, 32))[0] for b in [*boards, solution]], inches=1.45)
+names = ["board", "before", "after", "solution"]
+figures.images([unpatchify(b, 8, (32, 32))[0] for b in [*boards, solution]], names)
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Four boards of colored tiles. The first has eight noisy middles. In the second those tiles are dark and shapeless. In the third and fourth, which look alike, every tile has a clean white quarter. -->
@@ -405,7 +406,7 @@ def gelu(x):
 
 x = torch.linspace(-4, 4, 200)
 assert torch.allclose(gelu(x), F.gelu(x), atol=1e-6)
-figures.lines({"GELU": (x, gelu(x)), "ReLU": (x, x.relu())}, x="x", y="", height=2.4)
+figures.lines({"GELU": (x, gelu(x)), "ReLU": (x, x.relu())}, x="x", y="")
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Two curves. ReLU is flat at 0 left of the origin and rises straight on its right, with a kink. GELU follows it smoothly and dips slightly below 0 just left of the origin. -->
@@ -431,7 +432,7 @@ torch.manual_seed(0)
 grow, shrink = nn.Linear(16, 64), nn.Linear(64, 16)
 both = [hears(SelfAttention(16, heads=2)), hears(lambda z: mlp(z, grow, shrink))]
 names = ["SelfAttention", "MLP"]
-figures.heatmaps(both, names, inches=1.9, shared=False)
+figures.heatmaps(both, names, shared=False)
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Two 8 by 8 matrices. That of SelfAttention has colors of many shades nearly everywhere, the brightest on the diagonal. That of the MLP has colors on the diagonal only and is dark elsewhere. -->
@@ -493,7 +494,7 @@ def remade(z):
 
 
 pictures = [cat, remade(tokens), remade(normed)]
-figures.images(pictures, ["", "z", "LN(z)"], inches=1.9)
+figures.images(pictures, ["", "z", "LN(z)"])
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Three pictures of the cat: the original; one in which copies of the pupil sit in every dark place, on the forehead, the cheeks and the nose; one that is close to the original. -->
@@ -561,7 +562,7 @@ results = {name: measure(block) for name, block in kinds.items()}
 for name, (*_, size) in results.items():
     print(f"{name:<14}{size:>5.1f}")
 series = {name: (blocks, alike) for name, (alike, *_) in results.items()}
-figures.lines(series, x="ℓ", y="cos", height=2.4)
+figures.lines(series, x="ℓ", y="cos")
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Three curves over 24 blocks. Without a residual the cosine is at 1 from the third block on. Post-norm is at 1 around the twelfth. Pre-norm rises slowly and stays below 0.9. -->
@@ -576,7 +577,7 @@ figures.lines(series, x="ℓ", y="cos", height=2.4)
 
 # %%
 series = {name: (blocks, gradients) for name, (_, gradients, _) in results.items()}
-figures.lines(series, x="ℓ", y="‖∂/∂W‖", logy=True, height=2.6)
+figures.lines(series, x="ℓ", y="‖∂/∂W‖", logy=True)
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Three falling curves on a logarithmic axis. Pre-norm falls gently, by less than two powers of ten over 24 blocks. Post-norm falls by five powers of ten. Without a residual the curve plunges from the third block on, and lies on the floor from the sixth. -->
@@ -667,7 +668,7 @@ print(*(f"{A.log().std(dim=-1).mean():>5.2f}" for A in maps))
 print(*(f"{(-A * A.log()).sum(dim=-1).mean().exp():>5.0f}" for A in maps))
 chosen = [maps[i][0, 0, 52].reshape(12, 12) for i in (0, 2, 5)]
 names = ["", "ℓ = 1", "ℓ = 3", "ℓ = 6"]
-figures.lookup(cat, 52, chosen, names, top=0.05, inches=1.45)
+figures.lookup(cat, 52, chosen, names, top=0.05)
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Four pictures of the cat. In the first a frame lies on a pupil. In the other three, for blocks 1, 3 and 6, yellow patches, faint and strong, are scattered over the whole gray picture. -->

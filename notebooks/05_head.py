@@ -124,8 +124,8 @@ for name, of in (("z⁰", maps[:3]), ("mean", maps[3:])):
 # Which one to read is a matter of taste, and of tuning. The paper reads the class token. A model that reads the mean needs no class token at all, and ours then leaves it out: all its tokens are patches.
 
 # %% tags=["figure"]
-labels = [f"${y}$,  $L = {depth}$" for y in (r"z^0", r"\bar z") for depth in depths]
-figures.heatmaps(maps, labels, columns=3, inches=1.35, bar=True)
+labels = [f"{y}, L = {depth}" for y in ("z⁰", "z̄") for depth in depths]
+figures.heatmaps(maps, labels, columns=3, bar=True)
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Two rows of three maps of twelve by twelve squares. The first map of the upper row is uniformly dark, and the first of the lower row nearly so. The other maps show squares of different brightness. -->
@@ -219,7 +219,7 @@ for activation in (torch.tanh, torch.relu):
 # %% tags=["figure"]
 x = torch.linspace(-3, 3, 121)
 curves = {"tanh": (x, x.tanh()), "ReLU": (x, x.relu())}
-figures.lines(curves, x="$x$", y=r"$\phi(x)$", width=3.2, height=2.0)
+figures.lines(curves, x="x", y="φ(x)")
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Two curves. One bends smoothly from minus one to one; the other is zero on the left and rises straight on the right. -->
@@ -464,9 +464,7 @@ for name in names:
 # Chapter 4 drew this as a curve. Here it can be seen: at first the rows differ, as the patches do, and after six untrained blocks they are almost one row. Each block has added to every token a mixture of all, and much the same mixture to each.
 
 # %% tags=["figure"]
-figures.heatmaps(
-    [seen[name][0].detach() for name in names], names, inches=1.6, signed=True, shared=False
-)
+figures.heatmaps([seen[name][0].detach() for name in names], names, signed=True, shared=False)
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Four tall matrices in blue and orange. The first looks like woven cloth; from left to right vertical stripes take over, until the last consists of stripes only. -->
@@ -489,11 +487,11 @@ for i in (1, 6):
     for head, weights in enumerate(seen[f"attention_{i}"][0, :, 0, 1:].detach()):
         maps.append(weights.reshape(grid))
         labels.append(f"attention_{i} [{head}]")
-figures.overlay(cat, maps, labels, inches=1.1)
+figures.overlay(cat, maps, labels)
 
 # %% [markdown] tags=["caption"]
-# <!-- alt: Seven pictures of the cat. After the plain one, three are mostly dark with a few lit spots, and three are lit almost evenly. -->
-# **Figure 5.5.** Attention of the class token in an untrained model, in the first and the last block, for each of three heads. Bright is much, relative to the largest weight of the map.
+# <!-- alt: Seven pictures of the cat. After the plain one, three are gray with a few yellow patches, and three are yellow almost evenly. -->
+# **Figure 5.5.** Attention of the class token in an untrained model, in the first and the last block, for each of three heads. Full yellow is each map's largest weight.
 
 # %% [markdown]
 # ## Another image size {#resized}

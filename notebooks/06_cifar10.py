@@ -59,7 +59,6 @@ figures.images(
     pictures.train_images[chosen],
     [pictures.classes[k] for k in pictures.train_labels[chosen].tolist()],
     columns=len(ten),
-    inches=0.8,
 )
 
 # %% [markdown] tags=["caption"]
@@ -112,7 +111,7 @@ for _ in range(80):
     optimizer.zero_grad()
     losses.append(loss.item())
 assert losses[-1] < 0.1
-figures.lines({"loss": (range(80), losses)}, "step", "loss", height=2.2)
+figures.lines({"loss": (range(80), losses)}, "step", "loss")
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: A falling curve: the loss on one batch of 32 pictures drops from 2.3 to nearly zero within 80 steps. -->
@@ -170,7 +169,7 @@ reveal(crop_and_flip)
 one = pictures.train_images[chosen[3]][None].expand(8, -1, -1, -1)
 pad = one.shape[-1] // 8
 shifts, flips = draw(8, pad, True, torch.Generator().manual_seed(1))
-figures.images(crop_and_flip(one, shifts, flips, pad), columns=8, inches=0.9)
+figures.images(crop_and_flip(one, shifts, flips, pad), columns=8)
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: The same training picture eight times, each moved a little in another direction, some mirrored. -->
@@ -201,7 +200,6 @@ figures.images(
     [*eight, *changed],
     ["1.00"] * 8 + [f"{share:.2f}" for share in kept.diagonal()],
     columns=8,
-    inches=0.9,
 )
 
 # %% [markdown] tags=["caption"]
@@ -222,7 +220,7 @@ reveal(rate_at)
 # %%
 steps = range(0, 1000)
 curve = [recipe.learning_rate * rate_at(step, 1000, recipe.warmup) for step in steps]
-figures.lines({"AdamW": (steps, curve)}, "step", "learning rate", height=2.2)
+figures.lines({"AdamW": (steps, curve)}, "step", "learning rate")
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: A curve that rises in a straight line over the first tenth of the steps and then falls to zero like half a cosine wave. -->
@@ -282,7 +280,7 @@ reveal(biased_identity)
 # %%
 torch.manual_seed(0)
 left, right = biased_identity(32, 0.7, 0.7)
-figures.heatmaps([left, right, left @ right], signed=True, inches=1.5)
+figures.heatmaps([left, right, left @ right], signed=True)
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Three square matrices as colors. The first two are noise; the third, their product, is noise with a strong diagonal. -->
@@ -321,7 +319,7 @@ maps = [
     for i in range(1, 4)
     for head in watched[f"attention_{i}"].mean(dim=0)[:, 1 + middle, 1:]
 ]
-figures.heatmaps(maps, columns=9, inches=0.7)
+figures.attention(maps, columns=9)
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Nine small maps of eight by eight squares. Each has one bright square, in the middle or next to it, in another direction each, and a faint cross through it. The later the block, the less bright. -->
@@ -343,7 +341,7 @@ size, P = one.shape[-2:], pictures.patch_size
 cut = patchify(one[:4].float(), P)
 seen = torch.rand(4, cut.shape[1], generator=random).argsort(dim=1) < cut.shape[1] // 2
 halves = unpatchify(torch.where(seen[..., None], cut, 128.0), P, size)
-figures.images([one[0], *halves.byte()], columns=5, inches=0.9)
+figures.images([one[0], *halves.byte()], columns=5)
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: A training picture, and four copies of it in which a different half of the small squares is gray. -->
@@ -502,7 +500,6 @@ if trained.trained_on == pictures.title and not result.right.all():
     shown = figures.images(
         pictures.test_images[worst],
         [f"{a}\n({b})" for a, b in zip(said, is_, strict=True)],
-        inches=0.95,
     )
     display(shown)
 
@@ -544,7 +541,7 @@ def similarity(table):
 
 
 maps = similarity(tables[0]) + similarity(tables[-1])
-figures.heatmaps(maps, columns=9, inches=0.8, signed=True)
+figures.heatmaps(maps, columns=9, signed=True)
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Two rows of nine small maps, one map a place. In the upper row each map has a smooth orange spot around its own place. In the lower row the spots are still there, with rougher edges, and many are stretched sideways. -->
@@ -571,7 +568,7 @@ figures.heatmaps(maps, columns=9, inches=0.8, signed=True)
 # %% tags=["figure"]
 sides = (256, 64, 32)
 seen = [data.open_rgb(figures.CHELSEA, side) for side in sides]
-figures.images(seen, [f"{side} px" for side in sides], inches=1.1)
+figures.images(seen, [f"{side} px" for side in sides])
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: The tabby cat's face as a square picture three times: sharp at 256 pixels, coarse at 64, a few blocks of color at 32. -->

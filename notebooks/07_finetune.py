@@ -84,7 +84,7 @@ def framed(image, P=4):
 
 
 labels = [f"{H} px,  N = {H * W // 16}" for H, W in sizes]
-figures.images([framed(image) for image in larger], labels, inches=2.2)
+figures.images([framed(image) for image in larger], labels)
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: A coarse picture of the cat three times, cut by thin lines into 8 by 8, 12 by 12 and 16 by 16 squares. The picture is the same; the squares show ever smaller parts of it. -->
@@ -177,7 +177,7 @@ def similarity(table, grid, place):
 
 maps = [similarity(model.positions.table.detach(), (8, 8), (4, 2))]
 maps += [similarity(table, (12, 12), (6, 3)) for table in tables.values()]
-figures.heatmaps(maps, ["8 × 8", *kinds], inches=1.5, signed=True)
+figures.heatmaps(maps, ["8 × 8", *kinds], signed=True)
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Five maps of similarity. The first, of 8 by 8 cells, has an orange spot around one place and is blue far from it. The second shows the same spot, smooth, on 12 by 12 cells. The third shows it in blocks of cells that are alike. The fourth is pale noise with a single dark orange cell, the last is loud noise. -->
@@ -246,7 +246,7 @@ for k in chances.topk(3).indices:
     print(f"{start.classes[k]:<12}{chances[k]:>8.1%}")
 
 # %% tags=["figure"]
-figures.images([framed(wide[0] / 255)], inches=4)
+figures.images([framed(wide[0] / 255)])
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: The eyes and the bridge of the nose of a tabby cat in a wide strip, cut into eight rows of sixteen small squares. -->
@@ -301,7 +301,7 @@ for _ in range(30):
     loss.backward()
     optimizer.step()
     losses.append(loss.item())
-figures.lines({"loss": (range(30), losses)}, "step", "loss", height=2.2)
+figures.lines({"loss": (range(30), losses)}, "step", "loss")
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: A falling curve that starts at 2.3 and has lost about two fifths of that after thirty steps. -->
@@ -364,7 +364,7 @@ for name in ("finetune-48", "finetune-48-fresh"):
 # %% tags=["figure"]
 maps = [map_ for pair in after.values() for map_ in pair]
 labels = [f"{kind}, {when}" for kind in ("interpolated", "fresh") for when in ("start", "end")]
-figures.heatmaps(maps, labels, inches=1.6, signed=True)
+figures.heatmaps(maps, labels, signed=True)
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Four maps of similarity on 12 by 12 cells. The first two, of the interpolated table at the start and at the end, show nearly the same orange spot. The third is pale noise with one dark orange cell; in the fourth a broad orange spot has grown around the place. -->

@@ -81,7 +81,7 @@ def drawn(filters):
     return 0.5 + 0.5 * filters / scale
 
 
-figures.images(list(drawn(strongest)), columns=12, inches=0.55)
+figures.images(list(drawn(strongest)), columns=12)
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Two rows of twelve tiny color pictures of four by four pixels: mostly an edge or a corner between two colors, such as green above red or light beside dark purple. -->
@@ -99,7 +99,7 @@ for count in (1, 2, 4, 8, 12, 16, 24, 48):
 
 # %% tags=["figure"]
 shown = components[:24].unflatten(1, (3, P, P))
-figures.images(list(drawn(shown)), columns=12, inches=0.55)
+figures.images(list(drawn(shown)), columns=12)
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Two rows of twelve small color tiles. The first are plain: stripes, one color, one color passing into another. The last are motley, every pixel another color. -->
@@ -123,7 +123,7 @@ def similarity(table):
 
 
 when = [0, 1, len(history) - 1]
-figures.position_maps([similarity(history[n]) for n in when], [str(n) for n in when], inches=2.9)
+figures.position_maps([similarity(history[n]) for n in when], [str(n) for n in when])
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Three grids of eight by eight maps, labeled 0, 1 and 24. In the first two each map has a bright spot around its own place. In the last, maps of places at the left or right border are bright along both of these borders, those at the top or bottom along their own border only. -->
@@ -148,9 +148,9 @@ for n in (0, 1, len(history) // 2, len(history) - 1):
     print(f"epoch {epochs[n]:4.0f}   r {nearness(history[n]):.3f}   length {lengths[n]:5.2f}")
 
 # %% tags=["figure"]
-series = {"$r$": (epochs, [nearness(table) for table in history])}
+series = {"r": (epochs, [nearness(table) for table in history])}
 series["length / first"] = (epochs, [length / lengths[0] for length in lengths])
-figures.lines(series, "epoch", "", height=2.3)
+figures.lines(series, "epoch", "")
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Two curves over the epochs. One rises above 1, the other falls, both between the second and the tenth epoch; then they are level. -->
@@ -186,7 +186,7 @@ print(f"3 × 3   {neighbors:8.1f}")
 layers = torch.arange(1, L + 1)
 series = {f"head {k + 1}": (layers, far[:, k]) for k in range(h)}
 series |= {"uniform": (layers, uniform.expand(L)), "3 × 3": (layers, neighbors.expand(L))}
-figures.lines(series, "layer", "distance / px", joined=False, height=2.6)
+figures.lines(series, "layer", "distance / px", joined=False)
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Dots over the layers, one color a head. The heads lie in the upper half, near a level row of dots named uniform; the lowest are in layers 2 and 3. A row of dots far below is named 3 × 3. -->
@@ -216,7 +216,7 @@ def stretched(maps):
 
 
 maps = [looks(chelsea, i)[0].mean(dim=0) for i in range(1, L + 1)]
-figures.overlay(cat[0], maps, ["image", *(f"layer {i}" for i in range(1, L + 1))], inches=1.1)
+figures.overlay(cat[0], maps, ["image", *(f"layer {i}" for i in range(1, L + 1))])
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: A coarse picture of the cat, then six copies of it. The first is lit nearly everywhere. The others are dark but for a few regions: an eye, the bridge of the nose, the cheeks, the corners of the picture. -->
@@ -224,7 +224,7 @@ figures.overlay(cat[0], maps, ["image", *(f"layer {i}" for i in range(1, L + 1))
 
 # %%
 maps = list(looks(chelsea, L)[0])
-figures.overlay(cat[0], maps, ["image", *(f"head {k + 1}" for k in range(h))], inches=1.1)
+figures.overlay(cat[0], maps, ["image", *(f"head {k + 1}" for k in range(h))])
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: The coarse cat and four copies of it, each lit in other places by one head of the last layer. -->
@@ -261,7 +261,7 @@ some = [int(torch.where(labels == k)[0][2]) for k in (1, 4, 7, 8)]
 strip = torch.cat(list(images[some]), dim=2)
 last = torch.cat(list(stretched(looks(seen, L)[some].mean(dim=1))), dim=1)
 through = torch.cat(list(stretched(flow[some, 0, 1:].unflatten(1, grid))), dim=1)
-figures.overlay(strip, [last, through], ["image", f"layer {L}", "rollout"], 4.8, columns=1)
+figures.overlay(strip, [last, through], ["image", f"layer {L}", "rollout"], columns=1)
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Three rows of four test pictures, a car, a deer, a horse and a ship: the pictures themselves, the same lit by the last layer's attention in a few spots, and the same lit by rollout, whose light is broader. -->
@@ -287,7 +287,7 @@ print(f"   blind {dark['logits'].std(dim=0).mean():.3f}")
 
 # %% tags=["figure"]
 blinded = torch.cat(list(stretched(rollout(dark)[some, 0, 1:].unflatten(1, grid))), dim=1)
-figures.overlay(strip, [through, blinded], ["image", "rollout", "blind"], 4.8, columns=1)
+figures.overlay(strip, [through, blinded], ["image", "rollout", "blind"], columns=1)
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: The four test pictures, their rollout as before, and a third row that looks much like the second: the rollout of the blind copy. -->
@@ -354,7 +354,7 @@ for i in range(L):
     print(f"layer {i + 1}   {known[i]:6.1%}   to itself {alone[i]:6.1%}")
 
 # %% tags=["figure"]
-figures.lines({"": (layers, [100 * share for share in known])}, "layer", "accuracy / %", height=2.3)
+figures.lines({"": (layers, [100 * share for share in known])}, "layer", "accuracy / %")
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: A curve of accuracy over the six layers that rises steadily from below twenty to above eighty. -->
@@ -405,7 +405,7 @@ for q in queries:
         found = likeness[q].topk(5).indices
         rows += [images[q], *shelf[found]]
         words += [f"[{pictures.classes[labels[q]]}]", *(pictures.classes[names[n]] for n in found)]
-figures.images(rows, words, columns=6, inches=1.0)
+figures.images(rows, words, columns=6)
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Six rows of six small pictures with class names. Each query stands at the left of two rows: in the upper one the five pictures beside it show the same kind of thing, in the lower one they share its colors and outlines, whatever they show. -->

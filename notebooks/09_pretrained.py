@@ -104,7 +104,7 @@ def drawn(filters):
     return 0.5 + 0.5 * filters / filters.flatten(1).abs().amax(dim=1)[:, None, None, None]
 
 
-figures.images([*drawn(strongest), *drawn(wrong), *drawn(swapped)], columns=10, inches=0.6)
+figures.images([*drawn(strongest), *drawn(wrong), *drawn(swapped)], columns=10)
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Three rows of ten color tiles of four by four pixels. In the first row edges and corners can be seen, in the second row only motley noise, in the third the edges of the first row again, mirrored along the diagonal. -->
@@ -429,7 +429,7 @@ if os.environ.get("VITLIT_ONLINE"):
         print(f"{known.classes[k]:<24}{chances[k]:>8.1%}")
     seen = known.watch(cat)
     looks = seen["attention_12"][0, :, 0, 1:].mean(dim=0).unflatten(0, (14, 14))
-    display(figures.overlay(cat[0], [looks], inches=2.6))
+    display(figures.overlay(cat[0], [looks]))
 
 # %% [markdown]
 # On the command line it is `vitlit predict --weights torchvision:vit_b_16 cat.jpg`. `timm:` and `huggingface:` work alike, with the names of those libraries.

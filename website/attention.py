@@ -141,7 +141,7 @@ def label(row: Mapping[str, Any], _: Translate = str) -> str:
     return _("shuffled in blocks of {}").format(f"{amount} × {amount}")
 
 
-def pictures(found: Mapping[str, Any]) -> dict[str, Any]:
+def pictures(found: Mapping[str, Any], _: Translate = str) -> dict[str, Any]:
     """What can be drawn of a result: by name, a function that draws it."""
     result = found["result"]
     return {
@@ -173,13 +173,11 @@ def pictures(found: Mapping[str, Any]) -> dict[str, Any]:
             "erased patches",
             "test accuracy / %",
             markers=True,
-            width=5.2,
         ),
         "reliability": lambda: figures.reliability(result["calibration"]["bins"]),
         "robustness": lambda: figures.bars(
-            {label(row): 100 * row["accuracy"]["mean"] for row in result["robustness"]},
+            {label(row, _): 100 * row["accuracy"]["mean"] for row in result["robustness"]},
             "test accuracy / %",
-            {label(row): 100 * row["accuracy"]["error"] for row in result["robustness"]},
-            width=5.2,
+            {label(row, _): 100 * row["accuracy"]["error"] for row in result["robustness"]},
         ),
     }

@@ -30,6 +30,7 @@ from website import (
     downloads,
     equations,
     example,
+    figures,
     head,
     listings,
     offered,
@@ -194,7 +195,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
             offered=offered.shown(page, config, files, edition.word),
             benchmarks=throughput.benchmarks(measured, edition.word),
             steps=throughput.training_steps(measured, edition.word),
-            **results.context(ROOT / "runs", page, config, files, edition.word, studies.costs()),
+            **results.context(ROOT / "runs", page, edition.word, studies.costs()),
         )
     return markdown
 
@@ -235,6 +236,16 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
     html = pictures.inline_drawings(html, files)
     html, page.meta["live"] = bundle.without_scripts(html, config)
     pictures.require_alt_text(html, page)
+    numbered = {
+        str(chapter["number"]): file.url
+        for chapter in config.extra["existing_chapters"]
+        if (file := files.get_file_from_path(chapter["source"]))
+    }
+    html = figures.link_mentions(html, numbered, page)
+    drawn = page.meta.get("drawn", {})
+    if chapter := page.meta.get("chapter"):
+        drawn = figures.drawn_in(chapter["notebook"])
+    html = figures.place(html, drawn, page, config, files, numbered)
     head.describe(html, page)
     return pipeline.linked(html, addresses_of(page, config, files))
 

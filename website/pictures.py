@@ -29,12 +29,8 @@ def extract(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> st
         png = base64.b64decode(match[3])
         pixels, lines = struct.unpack(">II", png[16:24])
         width = int(match[2] or pixels)
-        name = f"assets/pictures/{page.file.name}-{hashlib.sha256(png).hexdigest()[:10]}.png"
-        if files.get_file_from_path(name) is None:
-            files.append(File.generated(config, name, content=png))
-        source = get_relative_url(name, page.url)
         return (
-            f'<img alt="{match[1]}" src="{source}" loading="lazy" '
+            f'<img alt="{match[1]}" src="{stored(png, page, config, files)}" loading="lazy" '
             f'width="{width}" height="{round(width * lines / pixels)}">'
         )
 
@@ -46,6 +42,14 @@ def extract(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> st
             name,
         )
     return DATA_URI.sub(put, markdown)
+
+
+def stored(png: bytes, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Where a bitmap lies, as seen from the page; it becomes a file if it is none yet."""
+    name = f"assets/pictures/{hashlib.sha256(png).hexdigest()[:12]}.png"
+    if files.get_file_from_path(name) is None:
+        files.append(File.generated(config, name, content=png))
+    return get_relative_url(name, page.url)
 
 
 def inline_drawings(html: str, files: Files) -> str:

@@ -12,12 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mkdocs.config.defaults import MkDocsConfig
-from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
-from mkdocs.utils import get_relative_url
 
 from vitlit import figures, records, studies
+from vitlit.panels import Picture
 from vitlit.presets import PRESETS, VARIANTS, preset
 from website import ROOT, attention
 from website.throughput import Translate, hardware, processor
@@ -41,14 +39,12 @@ SIZE_AND_RECIPE = {
 # Ways to learn from a few images that are compared: the second less the first.
 COMPARISONS = (("scratch", "finetune"), ("scratch-long", "finetune"), ("frozen", "finetune"))
 # What `make watch` need not draw again, since it builds many times in one process.
-DRAWN: dict[tuple[Any, ...], figures.Picture] = {}
+DRAWN: dict[tuple[Any, ...], Picture] = {}
 
 
 def context(
     folder: Path,
     page: Page,
-    config: MkDocsConfig,
-    files: Files,
     _: Translate = str,
     costs: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
@@ -114,7 +110,7 @@ def context(
     written: list[tuple[Any, float]] = [
         (run.path, (run.path / "summary.json").stat().st_mtime) for run in found
     ]
-    drawn: dict[str, Callable[[], figures.Picture]] = {}
+    drawn: dict[str, Callable[[], Picture]] = {}
     if groups:
         drawn["curves"] = lambda: figures.curves([run for group in groups for run in group])
         drawn["times"] = lambda: figures.accuracy_over_time(firsts)
@@ -136,12 +132,12 @@ def context(
         if wrong and (headline.path / "mistakes.npz").exists():
             drawn["mistakes"] = lambda: picture_of_mistakes(headline)
     if looked:
-        drawn |= attention.pictures(looked)
+        drawn |= attention.pictures(looked, _)
         written.append((looked["weights"], looked["seconds"]))
     for name in PICTURES:
         wanted = page.meta.get("pictures") and name in drawn
         key = (name, *written)
-        values[name] = picture(key, drawn[name], page, config, files) if wanted else None
+        values[name] = picture(key, drawn[name], page) if wanted else None
     return values
 
 
@@ -420,7 +416,7 @@ def shown_effect(effect: studies.Effect) -> str:
     return f"**{difference}**" if effect.measurable else difference
 
 
-def picture_of_mistakes(run: records.Run) -> figures.Picture:
+def picture_of_mistakes(run: records.Run) -> Picture:
     """The first mistakes of a run: what it said, and in brackets what it is."""
     kept = np.load(run.path / "mistakes.npz")
     classes = list(run.summary["per_class"])
@@ -431,22 +427,16 @@ def picture_of_mistakes(run: records.Run) -> figures.Picture:
 
 def picture(
     key: tuple[Any, ...],
-    draw: Callable[[], figures.Picture],
+    draw: Callable[[], Picture],
     page: Page,
-    config: MkDocsConfig,
-    files: Files,
 ) -> dict[str, str]:
-    """Draw a picture into the site: its address as seen from the page, and its size there.
+    """Draw a picture for a page, and say which of its pictures it is.
 
     The key is its name and what else decides how it looks.
     """
     drawn = DRAWN[key] = DRAWN.get(key) or draw()
-    target = f"assets/pictures/{key[0]}.png"
-    files.append(File.generated(config, target, content=drawn.png))
-    return {
-        "address": get_relative_url(target, page.file.src_uri),
-        "size": f"width={drawn.width} height={drawn.height}",
-    }
+    page.meta.setdefault("drawn", {})[key[0]] = drawn._repr_html_()
+    return {"address": "#", "size": f"data-picture={key[0]}"}
 
 
 def mean_and_spread(shares: Sequence[float]) -> str:

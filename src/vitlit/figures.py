@@ -1,103 +1,38 @@
 """Every picture of the book.
 
 The functions take arrays (numpy's, or what numpy can read) and return a `Picture`. They know
-nothing of models. Pictures are transparent, in inks that can be read on a light and on a dark
-page; words in them are symbols, units and class names only.
+nothing of models. Words in pictures are symbols, units and class names only. One quantity looks
+alike everywhere: attention is yellow, similarity and whatever else has a sign is orange and blue.
 """
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
-from cycler import cycler
-from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap
-from matplotlib.figure import Figure
-from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
-from matplotlib.ticker import LogLocator, NullLocator
 from PIL import Image
 
-from vitlit import files
+from vitlit.charts import BLUE, COLORS, DASHES, LIT, TEAL, Axis, Chart, Rows
+from vitlit.panels import (
+    INK,
+    LINE,
+    Number,
+    Panel,
+    Picture,
+    bitmap,
+    frame,
+    part,
+    text,
+    width_of,
+)  # fmt: skip
 
-INK = "#787c84"  # contrast at least 4:1 on white and on black
-LIT = "#d9692b"
-BLUE = "#4a7fc9"
-TEAL = "#2a9d8f"
-ROSE = "#c8556c"
-VIOLET = "#8b72be"
-COLORS = (LIT, BLUE, TEAL, VIOLET, ROSE, INK)
-GLOW = (1.0, 0.69, 0.0)  # attention over a gray picture
-HEAT = LinearSegmentedColormap.from_list(
-    "heat", ["#15213b", "#2f5d8c", "#5fa8a5", "#e9c46a", "#fdf1d6"]
-)
-SIGNED = LinearSegmentedColormap.from_list(
-    "signed", ["#2b5c9e", "#8fb4d9", "#f4f1ea", "#eda878", "#b8481a"]
-)
-STYLE: dict[Any, Any] = {
-    "font.size": 9,
-    "font.family": "DejaVu Sans",
-    "mathtext.fontset": "stix",
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": INK,
-    "axes.titlecolor": INK,
-    "axes.titlesize": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.linewidth": 0.8,
-    "axes.prop_cycle": cycler(color=COLORS),
-    "axes.facecolor": "none",
-    "figure.facecolor": "none",
-    "savefig.facecolor": "none",
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "grid.color": INK,
-    "grid.alpha": 0.2,
-    "legend.frameon": False,
-    "lines.linewidth": 1.8,
-    "figure.constrained_layout.use": True,
-}
-DPI = 160  # shown at half size on most screens: sharp, and still small
-
-
-class Picture:
-    """A finished figure: shown by Jupyter as a PNG, saved by `save`."""
-
-    def __init__(self, figure: Figure, colors: int = 128) -> None:
-        buffer = BytesIO()
-        figure.savefig(buffer, format="png", dpi=DPI)
-        image = Image.open(buffer).convert("RGBA")
-        self.width, self.height = image.width * 96 // DPI, image.height * 96 // DPI
-        # A palette keeps pictures small; the page's budget is 600 KB with everything.
-        image = image.quantize(colors, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
-        buffer = BytesIO()
-        image.save(buffer, format="png", optimize=True)
-        self.png = buffer.getvalue()
-
-    def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
-        return self.png, {"width": self.width, "height": self.height}
-
-    def __repr__(self) -> str:
-        return f"<Picture {self.width}×{self.height}>"
-
-    def save(self, path: str | Path) -> None:
-        """Write the PNG, whole or not at all."""
-        files.write(path, self.png)
-
-
-@mpl.rc_context(STYLE)
-def canvas(
-    width: float, height: float, rows: int = 1, columns: int = 1, **how: Any
-) -> tuple[Figure, np.ndarray]:
-    """A figure of width × height inches in the book's style, and its axes as a 2-D array."""
-    figure = Figure(figsize=(width, height))
-    axes = figure.subplots(rows, columns, squeeze=False, **how)
-    return figure, axes
+HEAT = ("#15213b", "#2f5d8c", "#5fa8a5", "#e9c46a", "#fdf1d6")
+SIGNED = ("#2b5c9e", "#8fb4d9", "#f4f1ea", "#eda878", "#b8481a")
+GLOW = ("#2c2e34", "#ffb000")  # attention where there is no picture below it
+LEVELS = 64  # of a scale: more than eyes tell apart, and few enough for small files
 
 
 def picture_of(image: Any) -> np.ndarray:
@@ -108,6 +43,11 @@ def picture_of(image: Any) -> np.ndarray:
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[..., 0]
     return np.clip(array / (255.0 if array.dtype == np.uint8 else 1.0), 0, 1)
+
+
+def _named(label: str) -> str:
+    """An axis' name as it is. The call marks it for who looks for words to translate."""
+    return label
 
 
 CHELSEA = Path(__file__).parent / "assets" / "chelsea.png"
@@ -126,370 +66,419 @@ def chelsea(size: int | None = None) -> np.ndarray:
     return np.asarray(square).transpose(2, 0, 1).copy()
 
 
-def _bare(axis: Axes) -> Axes:
-    axis.set_xticks([])
-    axis.set_yticks([])
-    for spine in axis.spines.values():
-        spine.set_visible(False)
-    return axis
+def _pixels(image: Any) -> np.ndarray:
+    """Any image as H×W×3 bytes."""
+    shown = picture_of(image)
+    shown = shown if shown.ndim == 3 else np.repeat(shown[..., None], 3, 2)
+    return np.round(255 * shown).astype(np.uint8)
 
 
-def _show(axis: Axes, image: np.ndarray, **how: Any) -> Any:
-    gray: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 1} if image.ndim == 2 else {}
-    return _bare(axis).imshow(image, interpolation="nearest", **{**gray, **how})
+def _rgb(color: str) -> list[int]:
+    return [int(color[i : i + 2], 16) for i in (1, 3, 5)]
 
 
-@mpl.rc_context(STYLE)
+def _colored(values: Any, low: Number, high: Number, colors: Sequence[str] = HEAT) -> np.ndarray:
+    """Numbers as colors, H×W×4 bytes; what is no number is transparent."""
+    array = np.asarray(values, dtype=float)
+    share = np.clip((array - low) / ((high - low) or 1.0), 0, 1)
+    share = np.round(share * (LEVELS - 1)) / (LEVELS - 1)
+    anchors = np.linspace(0, 1, len(colors))
+    rgb = [np.interp(share, anchors, channel) for channel in zip(*map(_rgb, colors), strict=True)]
+    known = np.isfinite(array)
+    whole = np.stack([*rgb, 255.0 * known], axis=-1)
+    return np.round(np.where(known[..., None], whole, 0)).astype(np.uint8)
+
+
+def _limits(arrays: Sequence[np.ndarray], signed: bool) -> tuple[Number, Number]:
+    """The ends of a scale; a signed one is symmetric about 0."""
+    top = max(float(np.nanmax(np.abs(a) if signed else a)) for a in arrays)
+    return (-top, top) if signed else (min(float(np.nanmin(a)) for a in arrays), top)
+
+
+def _scale(low: Number, high: Number, colors: Sequence[str]) -> Panel:
+    """Which color means how much."""
+    axis = Axis("", [low, high], low=low, high=high)
+    ramp = bitmap(_colored(np.linspace(0, 1, LEVELS)[None], 0, 1, colors)).body
+    marks = [text(words, place, 100, 0, LINE - 1, "middle") for place, words in axis.ticks]
+    return Panel(ramp + "".join(marks), 240, 9, (6, 20, LINE + 3, 20), "scale")
+
+
+def _narrow(columns: int, pixels: int, labels: Sequence[str] | None) -> int:
+    """How many panels of so many pixels stand in a row where the page is 310 pixels wide."""
+    lines = [line for label in labels or () for line in label.split("\n")]
+    widest = max(map(width_of, lines), default=0)
+    least = 100 if pixels >= 64 else 70 if widest else 20
+    rows = -(-columns // max(1, 310 // max(least, widest + 6)))
+    return -(-columns // rows)
+
+
 def images(
-    pictures: Sequence[Any],
-    labels: Sequence[str] | None = None,
-    columns: int = 8,
-    inches: float = 1.0,
+    pictures: Sequence[Any], labels: Sequence[str] | None = None, columns: int = 8
 ) -> Picture:
-    """A row, or rows, of images, each `inches` wide, with a short label under each."""
+    """A row, or rows, of images, with a short label under each."""
     columns = min(columns, len(pictures))
-    rows = -(-len(pictures) // columns)
-    shape = picture_of(pictures[0]).shape
-    high = inches * shape[0] / shape[1] + (0.25 if labels else 0.05)
-    figure, axes = canvas(columns * inches, rows * high, rows, columns)
-    for i, axis in enumerate(axes.flat):
-        _bare(axis)
-        if i < len(pictures):
-            _show(axis, picture_of(pictures[i]))
-            if labels:
-                axis.set_xlabel(labels[i], fontsize=8)
-    return Picture(figure, colors=256)
+    names = labels or [""] * len(pictures)
+    natural = _natural(columns)
+    shown = [
+        bitmap(_pixels(picture), name, natural=natural)
+        for picture, name in zip(pictures, names, strict=True)
+    ]
+    return Picture(shown, columns, _narrow(columns, shown[0].pixels.shape[1], labels))
 
 
-@mpl.rc_context(STYLE)
+def _natural(columns: int) -> int:
+    """How wide a bitmap is in Jupyter, in pixels: as many as fit beside each other."""
+    return min(320, max(48, 720 // columns - 8))
+
+
 def patch_grid(
-    image: Any, patch_size: int, lit: Sequence[int] = (), numbers: bool = False, inches: float = 3.0
+    image: Any, patch_size: int, lit: Sequence[int] = (), numbers: bool = False
 ) -> Picture:
     """An image, and beside it its patches drawn apart; the patches in `lit` are framed."""
-    picture = picture_of(image)
-    H, W = picture.shape[:2]
-    rows, columns = H // patch_size, W // patch_size
-    figure, axes = canvas(2 * inches * 1.04, inches * H / W, 1, 2)
-    _show(axes[0, 0], picture)
-    axis = _bare(axes[0, 1])
-    gap = 0.12
+    pixels = _pixels(image)
+    rows, columns = pixels.shape[0] // patch_size, pixels.shape[1] // patch_size
+    apart = max(2, patch_size // 8)
+    step = patch_size + apart
+    high, wide = rows * step - apart, columns * step - apart
+    cut = np.zeros((high, wide, 4), np.uint8)
+    over = []
     for n in range(rows * columns):
         r, c = divmod(n, columns)
-        patch = picture[r * patch_size :, c * patch_size :][:patch_size, :patch_size]
-        x, y = c * (1 + gap), r * (1 + gap)
-        _show(axis, patch, extent=(x, x + 1, y + 1, y))
+        source = pixels[r * patch_size :, c * patch_size :][:patch_size, :patch_size]
+        cut[r * step :, c * step :][:patch_size, :patch_size, :3] = source
+        cut[r * step :, c * step :][:patch_size, :patch_size, 3] = 255
+        x, y = 100 * c * step / wide, 100 * r * step / high
         if n in lit:
-            axis.add_patch(Rectangle((x, y), 1, 1, fill=False, edgecolor=LIT, linewidth=2.2))
+            over.append(frame(x, y, 100 * patch_size / wide, 100 * patch_size / high))
         if numbers:
-            box = {"facecolor": "#101218b0", "edgecolor": "none", "pad": 1}
-            axis.text(x + 0.06, y + 0.07, str(n), fontsize=7, va="top", color="white", bbox=box)
-    axis.set_xlim(-gap, columns * (1 + gap))
-    axis.set_ylim(rows * (1 + gap), -gap)
-    axis.set_aspect("equal")
-    return Picture(figure, colors=256)
+            width = width_of(str(n)) + 5
+            over.append(
+                f"<svg x='{part(x)}' y='{part(y)}' overflow='visible'>"
+                f"<rect x='2' y='2' width='{width}' height='16' rx='2' style='fill:#101218'/>"
+                f"<text x='4.5' y='14.5' style='fill:#fff'>{n}</text></svg>"
+            )
+    return Picture([bitmap(pixels, natural=300), bitmap(cut, "", "".join(over), 300)], 2)
 
 
 PARTS = ("patches", "embedding", "positions", "encoder", "head")
 
 
-@mpl.rc_context(STYLE)
-def pipeline(lit: str | None = None, symbols: Mapping[str, str] | None = None) -> Picture:
+def pipeline(lit: str | None = None) -> Picture:
     """The model as five boxes in a row, one part (or "all") lit; between them the shapes."""
-    shapes = ("B C H W", "B N CP²", "B N D", "B T D", "B T D", "B K")
-    figure, axes = canvas(8.0, 0.95)
-    axis = _bare(axes[0, 0])
-    axis.set_xlim(-1.05, 11.05)
-    axis.set_ylim(-0.75, 0.75)
-    for i, part in enumerate(PARTS):
-        x, on = 2.0 * i, lit in (part, "all")
-        box = FancyBboxPatch(
-            (x + 0.02, -0.36), 1.16, 0.72, boxstyle="round,pad=0,rounding_size=0.12",
-            facecolor=LIT if on else "none", edgecolor=LIT if on else INK, linewidth=1.2,
-        )  # fmt: skip
-        axis.add_patch(box)
-        axis.text(
-            x + 0.6, -0.01, (symbols or {}).get(part, part), ha="center", va="center", fontsize=8,
-            color="white" if on else INK, weight="bold" if on else "normal",
-        )  # fmt: skip
-    for i, shape in enumerate(shapes):
-        x = 2 * i - 0.8
-        arrow = FancyArrowPatch(
-            (x + 0.03, 0), (x + 0.77, 0), arrowstyle="-|>", mutation_scale=9, color=INK
+    panels = []
+    for part_, shape in zip((*PARTS, ""), ("B C H W", "B N CP²", "B N D", "B T D", "B T D", "B K"),
+                            strict=True):  # fmt: skip
+        body = (
+            f"<path d='M3 34h44m-5-4 5 4-5 4' style='fill:none;stroke:{INK};stroke-width:1.3'/>"
+            + f"<text x='25' y='25' text-anchor='middle' style='font-size:11px'>{shape}</text>"
         )
-        axis.add_patch(arrow)
-        axis.text(x + 0.4, 0.18, shape, ha="center", va="bottom", fontsize=7, family="monospace")
-    return Picture(figure, colors=64)
+        if part_:
+            on = lit in (part_, "all")
+            fill, ink = ("var(--lit-text,#b04a12)", "var(--paper,#fff)") if on else ("none", INK)
+            body += (
+                f"<svg x='51' overflow='visible'><g class='part-{part_}'>"
+                f"<rect y='17' width='72' height='34' rx='5' style='fill:{fill};stroke:"
+                f"{fill if on else INK}'/>"
+                f"<text x='36' y='38.5' text-anchor='middle' style='fill:{ink};font-weight:"
+                f"{640 if on else 400}'>{part_}</text></g></svg>"
+            )
+        panels.append(Panel(body, 124, 58, grows="box"))
+    return Picture(panels, 6, 2)
 
 
-@mpl.rc_context(STYLE)
 def heatmaps(
     maps: Sequence[Any],
     labels: Sequence[str] | None = None,
     columns: int = 8,
-    inches: float = 1.0,
     signed: bool = False,
     shared: bool = True,
     bar: bool = False,
 ) -> Picture:
-    """Matrices as colours, on one scale if `shared`; a signed scale is symmetric about 0."""
-    arrays = [np.asarray(m, dtype=float) for m in maps]
+    """Matrices as colors, on one scale if `shared`; a signed scale is symmetric about 0."""
+    return _maps(maps, labels, columns, SIGNED if signed else HEAT, signed, shared, bar)
+
+
+def attention(
+    maps: Sequence[Any], labels: Sequence[str] | None = None, columns: int = 8
+) -> Picture:
+    """Attention weights where there is no picture to draw them on, on one scale from 0."""
+    shown = [np.asarray(map_, dtype=float) for map_ in maps]
+    top = max(float(map_.max()) for map_ in shown)
+    return _maps([map_ / top for map_ in shown], labels, columns, GLOW, False, True, False, (0, 1))
+
+
+def _maps(
+    maps: Sequence[Any], labels: Sequence[str] | None, columns: int, colors: Sequence[str],
+    signed: bool, shared: bool, bar: bool, limits: tuple[Number, Number] | None = None,
+) -> Picture:  # fmt: skip
+    arrays = [np.asarray(map_, dtype=float) for map_ in maps]
     columns = min(columns, len(arrays))
-    rows = -(-len(arrays) // columns)
-    shape = arrays[0].shape
-    high = inches * shape[0] / shape[1] + (0.25 if labels else 0.04)
-    figure, axes = canvas(columns * inches + (0.6 if bar else 0), rows * high, rows, columns)
-    top = max(np.abs(a).max() for a in arrays) if signed else max(a.max() for a in arrays)
-    bottom = -top if signed else min(a.min() for a in arrays)
-    limits = {"vmin": bottom, "vmax": top} if shared else {}
-    drawn = None
-    for i, axis in enumerate(axes.flat):
-        _bare(axis)
-        if i < len(arrays):
-            drawn = _show(
-                axis,
-                arrays[i],
-                cmap=SIGNED if signed else HEAT,
-                **({"vmin": None, "vmax": None} | limits),
-            )
-            if labels:
-                axis.set_xlabel(labels[i], fontsize=8)
-    if bar and drawn is not None:
-        scale = figure.colorbar(drawn, ax=list(axes.flat), shrink=0.9, pad=0.02)
-        scale.outline.set_visible(False)
-        scale.ax.tick_params(labelsize=7)
-    return Picture(figure)
+    limits = limits or _limits(arrays, signed)
+    panels = [
+        bitmap(
+            _colored(array, *(limits if shared else _limits([array], signed)), colors),
+            name,
+            natural=_natural(columns),
+        )
+        for array, name in zip(arrays, labels or [""] * len(arrays), strict=True)
+    ]
+    narrow = _narrow(columns, arrays[0].shape[1], labels)
+    if bar:
+        panels.append(_scale(*limits, colors))
+    return Picture(panels, columns, narrow)
 
 
-@mpl.rc_context(STYLE)
 def matrix(
-    values: Any, x: str = "", y: str = "", inches: float = 3.2, signed: bool = False,
+    values: Any, x: str = "", y: str = "", signed: bool = False,
     ticks: Sequence[str] | None = None, numbers: str | None = None,
 ) -> Picture:  # fmt: skip
     """One matrix with its axes named; `numbers` is a format for the number in each cell."""
     array = np.asarray(values, dtype=float)
-    figure, axes = canvas(inches + 0.7, inches * array.shape[0] / array.shape[1] + 0.4)
-    axis = axes[0, 0]
-    top = np.abs(array).max() if signed else array.max()
-    limits = {"vmin": -top if signed else array.min(), "vmax": top}
-    drawn = axis.imshow(array, cmap=SIGNED if signed else HEAT, interpolation="nearest", **limits)
-    axis.set_xlabel(x)
-    axis.set_ylabel(y)
-    for spine in axis.spines.values():
-        spine.set_visible(False)
-    if ticks is not None:
-        axis.set_xticks(range(len(ticks)), ticks, rotation=45, ha="right", fontsize=8)
-        axis.set_yticks(range(len(ticks)), ticks, fontsize=8)
+    colors = SIGNED if signed else HEAT
+    limits = _limits([array], signed)
+    pixels = _colored(array, *limits, colors)
+    rows, columns = array.shape
+    over = []
     if numbers is not None:
         for (r, c), value in np.ndenumerate(array):
-            light = not signed and value > limits["vmin"] + 0.6 * (top - limits["vmin"])
-            color = "#101218" if light or signed else "white"
-            axis.text(
-                c, r, format(value, numbers), ha="center", va="center", fontsize=7, color=color
-            )
-    else:
-        scale = figure.colorbar(drawn, ax=axis, shrink=0.85, pad=0.02)
-        scale.outline.set_visible(False)
-        scale.ax.tick_params(labelsize=7)
-    return Picture(figure)
+            ink = "#000" if _luminance(pixels[r, c]) > 0.179 else "#fff"
+            place = 100 * (c + 0.5) / columns, 100 * (r + 0.5) / rows
+            style = f"fill:{ink};font-size:11px"
+            over.append(text(format(value, numbers), *place, 0, 4, "middle", style))
+    for n, name in enumerate(ticks or ()):
+        over.append(text(name, 0, 100 * (n + 0.5) / rows, -7, 4, "end"))
+        over.append(
+            f"<svg x='{part(100 * (n + 0.5) / columns)}' y='100%' overflow='visible'>"
+            f"<text transform='translate(4 13) rotate(-45)' text-anchor='end'>{name}</text></svg>"
+        )
+    beside = max(map(width_of, ticks or [""])) + 8 if ticks else 4
+    below = 8 + round(0.75 * beside) * bool(ticks)
+    over += [text(y, 0, 0, -beside, -8)] * bool(y)
+    over += [text(x, 100, 100, 0, below + LINE, "end")] * bool(x)
+    drawn = bitmap(pixels, "", "".join(over), 380)
+    drawn = replace(drawn, margins=(LINE + 8, 6, below + LINE + 6, beside))
+    return Picture([drawn] if numbers else [drawn, _scale(*limits, colors)], 1)
+
+
+def _luminance(color: np.ndarray) -> float:
+    """Relative luminance of a color of bytes, from 0 to 1, as in WCAG 2."""
+    shares = color[:3] / 255
+    linear = np.where(shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)
+    return float(linear @ (0.2126, 0.7152, 0.0722))
 
 
 def confusion(counts: Any, classes: Sequence[str]) -> Picture:
     """What each class (row) was taken for (column), in images."""
-    return matrix(counts, "predicted", "true", inches=4.4, ticks=classes, numbers=".0f")
+    return matrix(counts, _named("predicted"), _named("true"), ticks=classes, numbers=".0f")
 
 
-@mpl.rc_context(STYLE)
 def lines(
     series: Mapping[str, tuple[Any, Any]], x: str, y: str, logx: bool = False, logy: bool = False,
-    markers: bool = False, width: float = 4.6, height: float = 2.8, base: float = 10,
-    joined: bool = True,
+    markers: bool = False, base: Number = 10, joined: bool = True,
 ) -> Picture:  # fmt: skip
     """Curves with a legend of their names; x and y are the axes' symbols and units.
 
     Points that are no curve are not `joined`: then only their markers are drawn. Curves of which
     there are more than colors are dashed the second time round.
     """
-    figure, axes = canvas(width, height)
-    axis = axes[0, 0]
-    for i, (name, (xs, ys)) in enumerate(series.items()):
-        look = {"marker": "o" if markers or not joined else None, "markersize": 4}
-        style = ("-", "--", ":")[i // len(COLORS) % 3] if joined else "none"
-        axis.plot(xs, ys, label=name, linestyle=style, **look)
-    if logx:
-        axis.set_xscale("log", base=base)
-    if logy:
-        axis.set_yscale("log", base=base)
-    axis.set_xlabel(x)
-    axis.set_ylabel(y)
-    axis.grid(True)
-    if len(series) > 1:
-        axis.legend(fontsize=8)
-    return Picture(figure, colors=64)
+    points = [tuple(np.asarray(p, dtype=float) for p in pair) for pair in series.values()]
+    chart = Chart(
+        Axis(x, np.concatenate([xs for xs, _ in points]), base if logx else None),
+        Axis(y, np.concatenate([ys for _, ys in points]), base if logy else None),
+    )
+    for i, (name, (xs, ys)) in enumerate(zip(series, points, strict=True)):
+        color, dash = COLORS[i % len(COLORS)], DASHES[i // len(COLORS) % len(DASHES)]
+        shown = name if len(series) > 1 else ""
+        if joined:
+            chart.line(xs, ys, color, shown, dash)
+        if markers or not joined:
+            chart.dots(xs, ys, color, name="" if joined else shown)
+    return Picture([chart.panel()])
 
 
-@mpl.rc_context(STYLE)
 def bars(
-    values: Mapping[str, float], x: str, errors: Mapping[str, float] | None = None,
-    lit: Sequence[str] = (), width: float = 4.6,
+    values: Mapping[str, Number], x: str, errors: Mapping[str, Number] | None = None,
+    lit: Sequence[str] = (),
 ) -> Picture:  # fmt: skip
     """Horizontal bars, one a name, with the value at its end and its spread where given."""
-    figure, axes = canvas(width, 0.26 * len(values) + 0.6)
-    axis = axes[0, 0]
-    names = list(values)
-    spread = [errors[n] for n in names] if errors else None
-    colors = [LIT if n in lit else BLUE for n in names]
-    drawn = axis.barh(
-        names, list(values.values()), xerr=spread, color=colors, ecolor=INK, height=0.62
-    )
-    axis.bar_label(drawn, fmt="{:.3g}", padding=3, fontsize=8)
-    axis.invert_yaxis()
-    axis.margins(x=0.14)
-    axis.set_xlabel(x)
-    axis.tick_params(axis="y", length=0, labelsize=8)
-    return Picture(figure, colors=64)
+    chart = Chart(Axis(x, [0.0, *values.values()], low=0.0), Rows(list(values)))
+    for row, (name, value) in enumerate(values.items()):
+        color = LIT if name in lit else BLUE
+        chart.segment((0.0, row), (value, row), color, 14)
+        spread = errors[name] if errors else 0.0
+        if spread:
+            chart.segment((value - spread, row), (value + spread, row))
+        chart.word(f"{value:.3g}", value + spread, row, 6)
+    return Picture([chart.panel(right=44)])
 
 
-@mpl.rc_context(STYLE)
-def intervals(panels: Mapping[str, Mapping[str, tuple[float, float, float]]]) -> Picture:
+def intervals(panels: Mapping[str, Mapping[str, tuple[Number, Number, Number]]]) -> Picture:
     """Means with their intervals (mean, low, high): a panel for each quantity, a row for each name.
 
     All panels have one scale. Hollow and gray is a mean whose interval holds 0.
     """
-    most = max(map(len, panels.values()))
-    figure, axes = canvas(7.6, 0.3 * most + 0.7, 1, len(panels), sharex=True)
-    for axis, (quantity, rows) in zip(axes.flat, panels.items(), strict=True):
-        axis.axvline(0, color=INK, linewidth=1)
+    ends = [end for rows in panels.values() for interval in rows.values() for end in interval]
+    shown = []
+    for quantity, rows in panels.items():
+        chart = Chart(Axis(quantity, [0.0, *ends]), Rows(list(rows)))
+        chart.segment((0, -0.5), (0, len(rows) - 0.5), width=1)
         for row, (mean, low, high) in enumerate(rows.values()):
             color = INK if low <= 0 <= high else BLUE
-            axis.plot([low, high], [row, row], color=color)
-            face = {"markerfacecolor": "none"} if color == INK else {}
-            axis.plot(mean, row, "o", color=color, markersize=6, **face)
-        axis.set_yticks(range(len(rows)), list(rows), fontsize=8)
-        axis.tick_params(axis="y", length=0)
-        axis.set_ylim(most - 0.4, -0.6)
-        axis.grid(True, axis="x")
-        axis.set_axisbelow(True)
-        axis.set_xlabel(quantity)
-    return Picture(figure, colors=64)
+            chart.segment((low, row), (high, row), color, 2)
+            chart.dots([mean], [row], color, 4, hollow=color == INK)
+        shown.append(chart.panel(width=280))
+    return Picture(shown, len(shown), 1)
 
 
-@mpl.rc_context(STYLE)
-def reliability(bins: Sequence[Mapping[str, float]]) -> Picture:
+def reliability(bins: Sequence[Mapping[str, Number]]) -> Picture:
     """Accuracy over confidence, a dot for each bin with two standard errors, and how many it holds.
 
     A bin goes from `low` to `high`, and has the mean `confidence`, the `accuracy` and the number of
     `images`. On the line confidence and accuracy are equal.
     """
-    figure, axes = canvas(7.6, 3.0, 1, 2)
-    confidence, accuracy, images, low, high = (
-        np.array([row[name] for row in bins])
-        for name in ("confidence", "accuracy", "images", "low", "high")
+    left, right = (
+        Chart(Axis(_named("confidence"), [0.0, 1.0]), axis)
+        for axis in (
+            Axis(_named("accuracy"), [0.0, 1.0]),
+            Axis(_named("images"), [row["images"] for row in bins], low=0.0),
+        )
     )
-    left, right = axes.flat
-    left.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle="--")
-    error = 2 * np.sqrt(accuracy * (1 - accuracy) / images)
-    left.errorbar(confidence, accuracy, error, fmt="o", markersize=4, color=BLUE, linewidth=1.2)
-    left.set_ylim(-0.02, 1.02)
-    left.set_ylabel("accuracy")
-    right.bar(low, images, 0.9 * (high - low), align="edge", color=BLUE)
-    right.set_ylabel("images")
-    for axis in (left, right):
-        axis.set_xlim(0, 1.02)
-        axis.set_xlabel("confidence")
-        axis.grid(True)
-        axis.set_axisbelow(True)
-    return Picture(figure, colors=64)
+    left.line([0, 1], [0, 1], INK, dash=DASHES[1])
+    for row in bins:
+        mean, accuracy = row["confidence"], row["accuracy"]
+        error = 2 * math.sqrt(accuracy * (1 - accuracy) / row["images"])
+        left.segment((mean, accuracy - error), (mean, accuracy + error), BLUE)
+        left.dots([mean], [accuracy], BLUE)
+        right.box((row["low"], 0.0), (row["high"] - 0.005, row["images"]), BLUE)
+    return Picture([left.panel(width=300), right.panel(width=300)], 2, 1)
 
 
 def overlay(
-    image: Any, weights: Sequence[Any], labels: Sequence[str] | None = None, inches: float = 1.5,
-    columns: int = 8,
+    image: Any, weights: Sequence[Any], labels: Sequence[str] | None = None, columns: int = 8
+) -> Picture:
+    """An image, then the image in gray, yellow where each map of patch weights is large.
+
+    The largest weight of a map has the full color.
+    """
+    return lookup(image, None, weights, labels, columns=columns)
+
+
+def lookup(
+    image: Any, query: int | None, weights: Sequence[Any], labels: Sequence[str] | None = None,
+    top: Number | None = None, columns: int = 4,
 ) -> Picture:  # fmt: skip
-    """An image, then the same image darkened where each map of patch weights is small."""
-    picture = picture_of(image)
+    """An image with one patch framed, then the image in gray, yellow where its weights are large.
+
+    A weight of `top` (if not given: the largest of its map) or more has the full color.
+    """
+    picture = _pixels(image) / 255
     H, W = picture.shape[:2]
-    rgb = picture if picture.ndim == 3 else np.repeat(picture[..., None], 3, 2)
-    shown = [rgb]
+    gray = 0.25 + 0.5 * picture.mean(axis=2, keepdims=True)
+    glow = np.array(_rgb(GLOW[1])) / 255
+    shown, over = [picture], ""
     for map_ in weights:
-        array = np.asarray(map_, dtype=np.float32)
-        smooth = np.asarray(
-            Image.fromarray(array / array.max()).resize((W, H), Image.Resampling.BICUBIC)
-        )
-        shown.append(rgb * np.clip(smooth, 0, 1)[..., None] * 0.9 + 0.1 * rgb)
-    return images(shown, labels, columns, inches)
+        array = np.asarray(map_, dtype=float)
+        rows, columns_ = array.shape
+        alpha = 0.85 * np.clip(array / (top or array.max()), 0, 1)
+        alpha = np.kron(alpha, np.ones((H // rows, W // columns_)))[..., None]
+        shown.append(gray * (1 - alpha) + glow * alpha)
+        if query is not None:
+            r, c = divmod(query, columns_)
+            over = frame(100 * c / columns_, 100 * r / rows, 100 / columns_, 100 / rows)
+    columns = min(columns, len(shown))
+    names = labels or [""] * len(shown)
+    panels = [
+        bitmap(np.round(255 * one).astype(np.uint8), name, over, _natural(columns))
+        for one, name in zip(shown, names, strict=True)
+    ]
+    return Picture(panels, columns, _narrow(columns, W, labels))
 
 
-@mpl.rc_context(STYLE)
+def position_maps(maps: Sequence[Any], labels: Sequence[str] | None = None) -> Picture:
+    """Grids of small maps of similarity, one grid for each array (rows, columns, rows, columns).
+
+    The map in row r and column c shows array[r, c]; it stands where its position is. All have one
+    scale, from −1 to 1, drawn below them.
+    """
+    panels = []
+    for array, name in zip(maps, labels or [""] * len(maps), strict=True):
+        array = np.asarray(array, dtype=float)
+        framed = np.pad(array, ((0, 0), (0, 0), (0, 1), (0, 1)), constant_values=np.nan)
+        tiled = framed.transpose(0, 2, 1, 3).reshape(len(array) * framed.shape[2], -1)[:-1, :-1]
+        panels.append(bitmap(_colored(tiled, -1, 1, SIGNED), name, natural=280))
+    return Picture([*panels, _scale(-1, 1, SIGNED)], len(maps), 1)
+
+
 def curves(runs: Sequence[Any]) -> Picture:
     """Loss and test accuracy of training runs (vitlit.records.Run) over epochs, a color a preset.
 
     The axis is logarithmic where some runs are much longer than others.
     """
-    figure, axes = canvas(7.6, 2.8, 1, 2)
-    for run, look in _looks(runs):
-        epochs = run.metrics["epoch"]
-        axes[0, 0].plot(epochs, run.metrics["train_loss"], **look)
-        axes[0, 1].plot(epochs, [100 * a for a in run.metrics["test_accuracy"]], **look)
-    for axis, name in zip(axes.flat, ("training loss", "test accuracy / %"), strict=True):
-        _logarithmic_if_needed(axis, [run.metrics["epoch"][-1] for run in runs])
-        axis.set_xlabel("epoch")
-        axis.set_ylabel(name)
-        axis.grid(True)
-    axes[0, 1].legend(fontsize=8)
-    return Picture(figure, colors=64)
+    shown = []
+    for axis, values in (
+        (_named("training loss"), lambda run: run.metrics["train_loss"]),
+        (_named("test accuracy / %"), lambda run: [100 * a for a in run.metrics["test_accuracy"]]),
+    ):
+        found = [(run.metrics["epoch"], values(run)) for run in runs]
+        shown.append(_over(runs, found, _named("epoch"), axis).panel(width=300))
+    return Picture(shown, 2, 1)
 
 
-@mpl.rc_context(STYLE)
 def accuracy_over_time(runs: Sequence[Any]) -> Picture:
     """Test accuracy of training runs (vitlit.records.Run) over minutes of training.
 
     The axis is logarithmic where some runs are much longer than others.
     """
-    figure, axes = canvas(5.2, 2.8)
-    axis = axes[0, 0]
-    for run, look in _looks(runs):
-        minutes = [seconds / 60 for seconds in run.metrics["seconds"]]
-        axis.plot(minutes, [100 * a for a in run.metrics["test_accuracy"]], **look)
-    _logarithmic_if_needed(axis, [run.metrics["seconds"][-1] for run in runs])
-    axis.set_xlabel("training / min")
-    axis.set_ylabel("test accuracy / %")
-    axis.grid(True)
-    axis.legend(fontsize=8)
-    return Picture(figure, colors=64)
+    found = [
+        (
+            [seconds / 60 for seconds in run.metrics["seconds"]],
+            [100 * accuracy for accuracy in run.metrics["test_accuracy"]],
+        )
+        for run in runs
+    ]
+    return Picture(
+        [_over(runs, found, _named("training / min"), _named("test accuracy / %")).panel()]
+    )
 
 
-@mpl.rc_context(STYLE)
+def _over(
+    runs: Sequence[Any], found: Sequence[tuple[Sequence[Number], Sequence[Number]]], x: str, y: str
+) -> Chart:
+    """A curve a run, and a dot at its end."""
+    spread = [n for xs, _ in found for n in xs]
+    chart = Chart(
+        Axis(x, spread, _base([xs[-1] for xs, _ in found])),
+        Axis(y, [n for _, ys in found for n in ys]),
+    )
+    for (_, color, dash, name), (xs, ys) in zip(_looks(runs), found, strict=True):
+        chart.line(xs, ys, color, name if len(runs) > 1 else "", dash)
+        chart.dots(xs[-1:], ys[-1:], color, 3)
+    return chart
+
+
 def accuracy_over_images(groups: Mapping[str, Mapping[int, Sequence[Any]]]) -> Picture:
     """Test accuracy over the number of training images, a curve a model or way to train.
 
     `groups` holds runs by that and by number (vitlit.studies.by_images and vitlit.studies.by_way).
     The line is the mean of the seeds, a dot is a seed.
     """
-    figure, axes = canvas(5.2, 2.9)
-    axis = axes[0, 0]
-    _means(axis, groups, _accuracy)
-    axis.set_xlabel("training images")
-    axis.set_ylabel("test accuracy / %")
-    axis.legend(fontsize=8)
-    return Picture(figure, colors=64)
+    return Picture(
+        [_means(groups, _named("training images"), _named("test accuracy / %"), _accuracy)]
+    )
 
 
-@mpl.rc_context(STYLE)
 def results_over_steps(groups: Mapping[int, Mapping[int, Sequence[Any]]]) -> Picture:
     """Training loss and test accuracy over the number of steps, a curve a number of images.
 
     `groups` holds runs by images and steps (vitlit.studies.by_steps). The line is the mean of the
     seeds, a dot is a seed.
     """
-    figure, axes = canvas(7.0, 2.9, 1, 2)
-    named = {f"{images:,}": steps for images, steps in groups.items()}
-    _means(axes[0, 0], named, lambda run: run.metrics["train_loss"][-1])
-    _means(axes[0, 1], named, _accuracy)
-    for axis, label in zip(axes.flat, ("training loss", "test accuracy / %"), strict=True):
-        axis.set_xlabel("steps")
-        axis.set_ylabel(label)
-    axes[0, 0].legend(title="training images", fontsize=8, title_fontsize=8)
-    return Picture(figure, colors=64)
+    by_images = {f"{images:,}": runs for images, runs in groups.items()}
+    steps = _named("steps")
+    losses = _means(
+        by_images, steps, _named("training loss"), lambda run: run.metrics["train_loss"][-1]
+    )
+    return Picture([losses, _means(by_images, steps, _named("test accuracy / %"), _accuracy)], 2, 1)
 
 
 def _accuracy(run: Any) -> float:
@@ -498,53 +487,43 @@ def _accuracy(run: Any) -> float:
 
 
 def _means(
-    axis: Axes, groups: Mapping[str, Mapping[int, Sequence[Any]]], value: Callable[[Any], float]
-) -> None:
+    groups: Mapping[str, Mapping[int, Sequence[Any]]], x: str, y: str,
+    value: Callable[[Any], float],
+) -> Panel:  # fmt: skip
     """A curve a group through the means of its runs over a number, and a dot a run."""
-    for (name, runs), color in zip(groups.items(), COLORS, strict=False):
-        found = {n: [value(run) for run in runs[n]] for n in runs}
-        axis.plot(list(found), [np.mean(a) for a in found.values()], color=color, label=name)
-        for count, values in found.items():
-            axis.plot([count] * len(values), values, ".", color=color, markersize=5)
-    _logarithmic_if_needed(axis, [float(n) for runs in groups.values() for n in runs])
-    if len(numbers := sorted({n for runs in groups.values() for n in runs})) < 5:
-        axis.set_xticks(numbers)
-    axis.xaxis.set_major_formatter("{x:,.0f}")
-    axis.grid(True)
+    found = {name: {n: [value(run) for run in runs[n]] for n in runs}
+             for name, runs in groups.items()}  # fmt: skip
+    numbers = sorted({n for values in found.values() for n in values})
+    chart = Chart(
+        Axis(x, numbers, _base(numbers), ticks=numbers if len(numbers) < 5 else ()),
+        Axis(y, [one for values in found.values() for many in values.values() for one in many]),
+    )
+    for (name, values), color in zip(found.items(), COLORS, strict=False):
+        chart.line(list(values), [float(np.mean(many)) for many in values.values()], color, name)
+        for number, many in values.items():
+            chart.dots([number] * len(many), many, color, 2.5)
+    return chart.panel()
 
 
-def _looks(runs: Sequence[Any]) -> Iterator[tuple[Any, dict[str, Any]]]:
-    """Each run with its look: color and label of its preset, labeled once, a dot at the end.
+def _looks(runs: Sequence[Any]) -> Iterator[tuple[Any, str, str, str]]:
+    """Each run with the color and dash of its preset, and the preset's name the first time.
 
     Presets of which there are more than colors are dashed the second time round.
     """
     presets = list(dict.fromkeys(run.summary["preset"] for run in runs))
-    labeled = set()
+    seen = set()
     for run in runs:
         preset = run.summary["preset"]
         again, color = divmod(presets.index(preset), len(COLORS))
-        look: dict[str, Any] = {
-            "color": COLORS[color],
-            "linestyle": ("-", "--", ":")[again % 3],
-            "marker": "o",
-        }
-        look |= {"markersize": 4, "markevery": [-1]}
-        yield run, {**look, "label": f"_{preset}" if preset in labeled else preset}
-        labeled.add(preset)
+        yield run, COLORS[color], DASHES[again % len(DASHES)], "" if preset in seen else preset
+        seen.add(preset)
 
 
-def _logarithmic_if_needed(axis: Axes, lengths: Sequence[float]) -> None:
-    """Make the x axis logarithmic, with plain numbers at 1, 2 and 5, or leave it linear."""
-    if max(lengths) < 4 * min(lengths):
-        return
-    axis.set_xscale("log")
-    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axis.xaxis.set_minor_locator(NullLocator())
-    axis.xaxis.set_major_formatter("{x:g}")
-    axis.tick_params(axis="x", labelsize=8)
+def _base(lengths: Sequence[Number]) -> int | None:
+    """10, for a logarithmic axis, where some lengths are much larger than others."""
+    return 10 if max(lengths) >= 4 * min(lengths) else None
 
 
-@mpl.rc_context(STYLE)
 def ablations(effects: Sequence[Any]) -> Picture:
     """What changes to presets did (vitlit.studies.Effect), a row each, in the order given.
 
@@ -554,86 +533,25 @@ def ablations(effects: Sequence[Any]) -> Picture:
     """
     presets = list(dict.fromkeys(effect.preset for effect in effects))
     variants = list(dict.fromkeys(effect.variant for effect in effects))
+    values = [0.0]
+    for effect in effects:
+        limit = effect.limit if math.isfinite(effect.limit) else 0.0
+        values += [*effect.differences, effect.mean - limit, effect.mean + limit]
     share = 0.8 / len(presets)
-    figure, axes = canvas(5.4, (0.15 + 0.15 * len(presets)) * len(variants) + 0.9)
-    axis = axes[0, 0]
-    axis.axvline(0, color=INK, linewidth=1)
+    rows = Rows(variants, 8 + 16 * len(presets))
+    chart = Chart(Axis(_named("Δ test accuracy / percentage points"), values), rows)
+    chart.segment((0, -0.5), (0, len(variants) - 0.5), width=1)
     for effect in effects:
         place = presets.index(effect.preset)
         row = variants.index(effect.variant) + share * (place - (len(presets) - 1) / 2)
         color = (BLUE, LIT, TEAL)[place % 3]
-        limit = effect.limit if math.isfinite(effect.limit) else 0.0
-        axis.barh(row, 2 * limit, 0.5 * share, effect.mean - limit, color=color, alpha=0.3)
-        face = color if effect.measurable else "none"
-        axis.plot(effect.mean, row, "o", color=color, markerfacecolor=face, markersize=5)
+        if math.isfinite(effect.limit):
+            ends = effect.mean - effect.limit, effect.mean + effect.limit
+            chart.segment((ends[0], row), (ends[1], row), color, 6, ";stroke-opacity:.3")
+        chart.dots([effect.mean], [row], color, 3.5, hollow=not effect.measurable)
         # The dots lie below the bar, so that the mean hides none of them.
-        below = np.full(len(effect.differences), row + 0.42 * share)
-        axis.plot(effect.differences, below, ".", color=color, markersize=3)
+        chart.dots(effect.differences, [row + 0.42 * share] * len(effect.differences), color, 1.6)
     if len(presets) > 1:
-        marks = [axis.plot([], [], "o", color=c)[0] for c in (BLUE, LIT, TEAL)[: len(presets)]]
-        figure.legend(marks, presets, loc="outside lower center", ncols=len(presets), fontsize=8)
-    axis.set_yticks(range(len(variants)), variants, fontsize=8)
-    axis.tick_params(axis="y", length=0)
-    axis.set_ylim(len(variants) - 0.4, -0.6)
-    axis.grid(True, axis="x")
-    axis.set_axisbelow(True)
-    axis.set_xlabel("Δ test accuracy / percentage points")
-    return Picture(figure, colors=64)
-
-
-@mpl.rc_context(STYLE)
-def lookup(
-    image: Any, query: int, weights: Sequence[Any], labels: Sequence[str] | None = None,
-    top: float | None = None, inches: float = 1.5,
-) -> Picture:  # fmt: skip
-    """An image with one patch framed, then the image in gray, colored where its weights are large.
-
-    A weight of `top` (if not given: the largest of its map) or more has the full color.
-    """
-    picture = picture_of(image)
-    picture = picture if picture.ndim == 3 else np.repeat(picture[..., None], 3, 2)
-    H, W = picture.shape[:2]
-    gray = 0.25 + 0.5 * picture.mean(axis=2, keepdims=True)
-    maps = [np.asarray(map_, dtype=float) for map_ in weights]
-    rows, columns = maps[0].shape
-    high, wide = H // rows, W // columns
-    height = inches * H / W + (0.25 if labels else 0.05)
-    figure, axes = canvas((len(maps) + 1) * inches, height, 1, len(maps) + 1)
-    r, c = divmod(query, columns)
-    for i, axis in enumerate(axes.flat):
-        shown = picture
-        if i:
-            alpha = np.clip(maps[i - 1] / (top or maps[i - 1].max()), 0, 1)
-            alpha = np.kron(0.85 * alpha, np.ones((high, wide)))[..., None]
-            shown = gray * (1 - alpha) + np.array(GLOW) * alpha
-        _show(axis, shown)
-        corner = (c * wide - 0.5, r * high - 0.5)
-        axis.add_patch(Rectangle(corner, wide, high, fill=False, edgecolor=LIT, linewidth=1.6))
-        if labels:
-            axis.set_xlabel(labels[i], fontsize=8)
-    return Picture(figure, colors=256)
-
-
-@mpl.rc_context(STYLE)
-def position_maps(
-    maps: Sequence[Any], labels: Sequence[str] | None = None, inches: float = 2.6
-) -> Picture:
-    """Grids of small maps, one grid for each array of shape (rows, columns, rows, columns).
-
-    The map in row r and column c shows array[r, c]; it stands where its position is. Each grid has
-    its own scale, drawn below it.
-    """
-    arrays = [np.asarray(array, dtype=float) for array in maps]
-    rows, columns = arrays[0].shape[:2]
-    figure, axes = canvas(len(arrays) * inches, inches * rows / columns + 0.55, 1, len(arrays))
-    figure.set_layout_engine("constrained", wspace=0.06)
-    for i, (axis, array) in enumerate(zip(axes.flat, arrays, strict=True)):
-        framed = np.pad(array, ((0, 0), (0, 0), (0, 1), (0, 1)), constant_values=np.nan)
-        tiled = framed.transpose(0, 2, 1, 3).reshape(rows * framed.shape[2], -1)[:-1, :-1]
-        drawn = _show(axis, tiled, cmap=HEAT, vmin=array.min(), vmax=array.max())
-        scale = figure.colorbar(drawn, ax=axis, location="bottom", shrink=0.6, aspect=24, pad=0.03)
-        scale.outline.set_visible(False)
-        scale.ax.tick_params(labelsize=7)
-        if labels:
-            axis.set_title(labels[i])
-    return Picture(figure)
+        for preset, color in zip(presets, (BLUE, LIT, TEAL), strict=False):
+            chart.name(preset, f"<circle cx='9' r='4' style='fill:{color}'/>")
+    return Picture([chart.panel()])

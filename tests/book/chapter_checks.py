@@ -72,14 +72,20 @@ def data_of(cell: NotebookNode) -> list[dict[str, Any]]:
 
 def pictures_of(cell: NotebookNode) -> int:
     """How many pictures a cell drew."""
-    return sum(any(kind.startswith("image/") for kind in data) for data in data_of(cell))
+    return sum(map(is_picture, data_of(cell)))
+
+
+def is_picture(data: dict[str, Any]) -> bool:
+    """Whether a cell drew what it displayed."""
+    drawn = 'class="panels"' in data.get("text/html", "")
+    return drawn or any(kind.startswith("image/") for kind in data)
 
 
 def printed_by(cell: NotebookNode) -> str:
     """All text that a cell wrote or returned, without pictures' and sources' own names."""
     texts = [output.text for output in cell.outputs if output.output_type == "stream"]
     for data in data_of(cell):
-        if not any(kind.startswith("image/") for kind in data):
+        if not is_picture(data):
             texts += [data[kind] for kind in ("text/plain", "text/markdown") if kind in data]
             texts.append(re.sub(r"<[^>]+>", "\n", data.get("text/html", "")))
     return "\n".join(texts)

@@ -157,7 +157,9 @@ def sound():
         cell.execution_count = count
     cells = stored.cells
     cells[FIGURE].outputs = [
-        new_output("display_data", {"image/png": "…", "text/plain": "<Picture>"})
+        new_output(
+            "display_data", {"text/html": '<div class="panels">…</div>', "text/plain": "<Picture>"}
+        )
     ]
     cells[REVEAL].outputs = [shown("vitlit.heads.pool")]
     cells[RECEIPT].outputs = [

@@ -15,6 +15,7 @@ from website.translation.sources import source_messages
 
 ROOT = Path(__file__).absolute().parents[2]
 Soups = dict[str, BeautifulSoup]
+WORDS = re.compile(r"(?<=>)[^<>]+(?=</text>)")
 
 
 def pairs(soups: Soups) -> list[tuple[str, BeautifulSoup, BeautifulSoup]]:
@@ -46,10 +47,16 @@ def test_code_outputs_and_pictures_are_the_english_ones(soups: Soups) -> None:
         )
         assert ours == theirs, name
         ours, theirs = (
-            [image["src"].rpartition("/")[2] for image in soup.select("article .chapter img")]
+            [WORDS.sub("", str(panels)) for panels in soup.select("article .panels > svg")]
             for soup in (english, chinese)
         )
         assert ours == theirs, name
+
+
+def test_words_in_figures_are_chinese(soups: Soups) -> None:
+    found = {text.get_text() for text in soups["zh/chapters/01_patches/index.html"].select("svg text")}
+    assert {"图像块", "嵌入", "编码器"} <= found
+    assert not {"patches", "embedding", "encoder"} & found
 
 
 def test_editions_name_each_other(soups: Soups, site: Path) -> None:

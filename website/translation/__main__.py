@@ -2,13 +2,13 @@
 
 from website import ROOT
 from website.translation.catalogs import TRANSLATIONS, Edition, path_of, update
-from website.translation.sources import WORDS, documents, sources
+from website.translation.sources import OTHERS, documents, sources
 
 
 def main() -> None:
     """Go through all languages."""
     for language in TRANSLATIONS:
-        known = [*sources(), WORDS]
+        known = [*sources(), *OTHERS]
         for file in sorted((ROOT / "locale" / language).rglob("*.po")):
             name = file.relative_to(ROOT / "locale" / language).with_suffix("").as_posix()
             if name not in known:

@@ -13,7 +13,14 @@ from babel.messages.catalog import Catalog
 from babel.messages.pofile import PoFileError, read_po, write_po
 
 from website import LANGUAGES, ROOT
-from website.translation.sources import WORDS, documents, source_messages, sources
+from website.translation.sources import (
+    LABELS,
+    WORDS,
+    documents,
+    pattern_of,
+    source_messages,
+    sources,
+)  # fmt: skip
 from website.translation.text import translated
 
 log = logging.getLogger("mkdocs.plugins.vitlit")
@@ -109,6 +116,15 @@ class Edition:
     def word(self, english: str) -> str:
         """The translation of a word of the theme, or of one that Python puts into a page."""
         return self.text(WORDS, english)
+
+    def label(self, english: str) -> str:
+        """The translation of a word in a drawing; what the catalog lacks is a name or a symbol."""
+        if self.language == "en":
+            return english
+        pattern, numbers = pattern_of(english)
+        catalog = self.catalogs.setdefault(LABELS, read(self.language, LABELS, self.root))
+        known = catalog.get(pattern)
+        return self.text(LABELS, pattern).format(*numbers) if known else english
 
     def markdown(self, catalog: str, markdown: str, mark: str = "") -> str:
         """A page in this language. A block with a gap stays English, and `mark` says so."""

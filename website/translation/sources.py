@@ -4,20 +4,30 @@ import ast
 import json
 import re
 from collections.abc import Callable, Iterator
+from html import unescape
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import nbformat
 import yaml
 from babel.messages.extract import extract_from_file
 
-from vitlit.presets import VARIANTS
+from vitlit.cifar10 import CLASSES
+from vitlit.presets import PRESETS, VARIANTS
 from website import ROOT
 from website.throughput import comparisons
 from website.translation.text import messages, unwrapped
 
 # The catalog of what is no page: menus, and words that Python puts into pages.
 WORDS = "words"
+# The catalog of words in drawings.
+LABELS = "labels"
+OTHERS = (WORDS, LABELS)
+# Names in drawings that are the same in all languages, as symbols are.
+NAMES = re.compile(
+    r"\w=\w|[_\[\]]|[a-z][A-Z]|^(cos|max|sin|Muon|permute|scipy|sincos|softmax|tanh|timm|torchvision)\b"
+)
 # Documents at the root that have a translation beside them: NAME.md and NAME.zh.md.
 DOCUMENTS = ("README", "CONTRIBUTING")
 
@@ -48,6 +58,8 @@ def source_messages(catalog: str, root: Path = ROOT) -> list[str]:
     """The messages of a catalog as the English sources have them now, in order, each once."""
     if catalog == WORDS:
         found = words(root)
+    elif catalog == LABELS:
+        found = labels(root)
     elif (source := sources(root)[catalog]).suffix == ".ipynb":
         cells = nbformat.read(source, nbformat.NO_CONVERT).cells
         prose = (cell.source for cell in cells if cell.cell_type == "markdown")
@@ -92,6 +104,33 @@ def words(root: Path) -> list[str]:
         measured = json.loads(file.read_text(encoding="utf-8"))["implementations"]
         found += (f"{name} {about['note']}" for name, about in measured.items() if about["note"])
     return found
+
+
+def pattern_of(label: str) -> tuple[str, list[str]]:
+    """A label with `{}` in place of its numbers, and these: "layer 3" is as good as "layer 4"."""
+    number = re.compile(r"\d+(?:[.,]\d+)*")
+    return number.sub("{}", label.replace("{", "").replace("}", "")), number.findall(label)
+
+
+def labels(root: Path) -> list[str]:
+    """Words in the chapters' drawings, and of the axes that vitlit.figures draws elsewhere."""
+    found = [
+        unescape(label)
+        for notebook in sorted((root / "notebooks").glob("[0-9]*.ipynb"))
+        for cell in nbformat.read(notebook, nbformat.NO_CONVERT).cells
+        for output in cell.get("outputs", ())
+        for label in re.findall(
+            r"<text[^>]*>([^<]+)</text>", unquote(output.get("data", {}).get("text/html", ""))
+        )
+    ]
+    axes = extract_from_file("python", root / "src/vitlit/figures.py", {"_named": None})
+    found += [label for _, label, *_ in axes if isinstance(label, str)]
+    known = {*CLASSES, *(f"({name})" for name in CLASSES), *PRESETS}
+    return [
+        pattern_of(label)[0]
+        for label in found
+        if re.search(r"[a-z]{3}", label) and not NAMES.search(label) and label not in known
+    ]
 
 
 def translate_settings(config: Any, toc: dict[str, Any], translate: Callable[[str], str]) -> None:
