@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageColor
 
 from vitlit import figures, records
 
@@ -20,7 +20,7 @@ SIDE = 150  # of every drawing; on the narrowest screens this is pixels, so lett
 COLUMNS = 5  # patches whose vectors are drawn
 MAPS = 6  # blocks whose attention is drawn, at most
 # Attention over a gray picture has one color in the whole book.
-GLOW = tuple(round(255 * channel) for channel in figures.GLOW)
+GLOW = ImageColor.getrgb(figures.GLOW[1])
 
 
 def read(root: Path) -> dict[str, Any] | None:
