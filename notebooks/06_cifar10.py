@@ -326,7 +326,7 @@ figures.attention(maps, columns=9)
 # **Figure 6.9.** Where the heads of the first three blocks look before training, as seen from one patch in the middle: at it, or at one of its eight neighbors.
 
 # %% [markdown]
-# Fourth, **a part of the patches**. Most of a picture can be guessed from the rest of it. So in the earlier epochs only a random part of its patches enters the encoder, a quarter or a half, and others each time. The patches keep their positions, and nothing else has to know. The time that is saved pays for more epochs. In the last epochs all patches come back, as in the test. This is PatchDropout ([Liu et al. 2022](../docs/bibliography.md#liu2022)). Half of the patches take more than half of the time, as the records' tables tell: what the optimizers do stays the same.
+# Fourth, **a part of the patches**. Most of a picture can be guessed from the rest of it. So in the earlier epochs only a random part of its patches enters the encoder, a quarter or a half, and others each time. The patches keep their positions, and nothing else has to know. The time that is saved pays for more epochs. In the last epochs half of them enter, so that the model comes closer to the test, where it gets all. This is PatchDropout ([Liu et al. 2022](../docs/bibliography.md#liu2022)). Half of the patches take more than half of the time, as the records' tables tell: what the optimizers do stays the same.
 
 # %% tags=["reveal"]
 reveal(fewer_patches)
