@@ -26,8 +26,9 @@
   colors?.addEventListener("keydown", (event) => {
     if (event.key !== " ") return;
     event.preventDefault();
+    const { mdColorScheme: shown } = document.body.dataset;
     const options = [...colors.querySelectorAll("input")];
-    const other = options[(options.findIndex((option) => option.checked) + 1) % options.length];
+    const other = options.find((option) => option.dataset.mdColorScheme !== shown);
     other.click();
     other.focus();
   });
