@@ -11,8 +11,6 @@ from bs4 import BeautifulSoup
 from website import LANGUAGES, ROOT, offline
 from website.build import entrance
 
-# material's own search wants a server.
-OWN_SEARCH = (ROOT / "website/search").is_dir()
 NAMES = {"en/index.html", "en/terms/index.html", "en/a/index.html", "zh/a/index.html"}
 
 
@@ -81,7 +79,7 @@ def visit(browser: Any, disk: Path):
     )
     yield page
     context.close()
-    assert page.troubles == [] or not OWN_SEARCH
+    assert page.troubles == []
 
 
 @pytest.mark.browser
@@ -110,7 +108,6 @@ def test_fonts_and_formulas_are_there(visit: Any, disk: Path) -> None:
 
 
 @pytest.mark.browser
-@pytest.mark.skipif(not OWN_SEARCH, reason="material's search needs a server")
 @pytest.mark.parametrize(
     ("language", "words", "page"),
     [("en", "multi-head", "04_encoder"), ("zh", "位置嵌入", "03_positions")],
