@@ -109,8 +109,9 @@ def build(
     """Build all editions, the entrance, the module's wheel and the archives into `site`."""
     install_assets(root)
     print("Building the English and the Chinese edition, in about 15 s …", flush=True)
-    options = {"strict": strict, "complete": complete, "printed": printed}
-    one = functools.partial(build_language, site=site, root=root, **options)
+    one = functools.partial(
+        build_language, site=site, root=root, strict=strict, complete=complete, printed=printed
+    )
     with ThreadPoolExecutor() as pool:
         module = pool.submit(wheel.build, site, root)
         engine = pool.submit(bundle.write, site, root)
