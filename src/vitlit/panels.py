@@ -158,7 +158,7 @@ def png(pixels: np.ndarray) -> bytes:
     if len(colors) > 256:
         most = 127 if width * height <= 32 * 32 else 255
         image = Image.fromarray(pixels[..., :3]).quantize(most, dither=Image.Dither.NONE)
-        palette = np.array(image.getpalette()[: 3 * most], np.uint8).reshape(-1, 3)
+        palette = np.array((image.getpalette() or [])[: 3 * most], np.uint8).reshape(-1, 3)
         index, colors = np.asarray(image), palette
         if channels == 4:
             index = np.where(pixels[..., 3] == 0, len(palette), index)
