@@ -152,7 +152,7 @@ def test_an_axis_has_round_numbers_and_room_for_them():
 
     assert written(0, 97) == ["0", "25", "50", "75", "100"]
     assert written(1e3, 5e4, base=10)[0] == "1,000"
-    assert written(2**-3, 2**20, base=2)[-1] == "2²⁰"
+    assert written(2**-5, 2**20, base=2)[0] == "2⁻⁶"
     assert sum(map(width_of, written(1, 4, ticks=range(10_000_000, 10_000_020)))) < 310
 
 
