@@ -126,7 +126,7 @@ when = [0, 1, len(history) - 1]
 figures.position_maps([similarity(history[n]) for n in when], [str(n) for n in when])
 
 # %% [markdown] tags=["caption"]
-# <!-- alt: Three grids of eight by eight maps, labeled 0, 1 and 24. In the first two each map has a bright spot around its own place. In the last, maps of places at the left or right border are bright along both of these borders, those at the top or bottom along their own border only. -->
+# <!-- alt: Three grids of eight by eight maps, labeled 0, 1 and 24. In the first two each map has an orange spot around its own place. In the last, maps of places at the left or right border are orange along both of these borders, those at the top or bottom along their own border only. -->
 # **Figure 8.4.** Position similarity before training, after one epoch and at the end. In the end, places at the left border and places at the right border are like each other.
 
 # %% [markdown]
@@ -219,15 +219,15 @@ maps = [looks(chelsea, i)[0].mean(dim=0) for i in range(1, L + 1)]
 figures.overlay(cat[0], maps, ["image", *(f"layer {i}" for i in range(1, L + 1))])
 
 # %% [markdown] tags=["caption"]
-# <!-- alt: A coarse picture of the cat, then six copies of it. The first is lit nearly everywhere. The others are dark but for a few regions: an eye, the bridge of the nose, the cheeks, the corners of the picture. -->
-# **Figure 8.7.** Where the class token looks, layer by layer. Bright is much.
+# <!-- alt: A coarse picture of the cat, then six gray copies of it under yellow squares. The first is yellow nearly everywhere. The others are so in a few regions only: an eye, the bridge of the nose, the cheeks, the corners of the picture. -->
+# **Figure 8.7.** Where the class token looks, layer by layer. Yellow is much.
 
 # %%
 maps = list(looks(chelsea, L)[0])
 figures.overlay(cat[0], maps, ["image", *(f"head {k + 1}" for k in range(h))])
 
 # %% [markdown] tags=["caption"]
-# <!-- alt: The coarse cat and four copies of it, each lit in other places by one head of the last layer. -->
+# <!-- alt: The coarse cat and four gray copies of it, each yellow in other places, where one head of the last layer looks. -->
 # **Figure 8.8.** The heads of the last layer, one by one.
 
 # %% [markdown]
@@ -254,7 +254,7 @@ flow = rollout(seen)
 print("row sums", flow.sum(dim=-1).min().item(), flow.sum(dim=-1).max().item())
 
 # %% [markdown]
-# Four test pictures, with the attention of the last layer and the rollout. Each map is stretched from its smallest value (dark) to its largest (bright).
+# Four test pictures, with the attention of the last layer and the rollout. Each map is stretched from its smallest value (gray) to its largest (yellow).
 
 # %% tags=["figure"]
 some = [int(torch.where(labels == k)[0][2]) for k in (1, 4, 7, 8)]
@@ -264,7 +264,7 @@ through = torch.cat(list(stretched(flow[some, 0, 1:].unflatten(1, grid))), dim=1
 figures.overlay(strip, [last, through], ["image", f"layer {L}", "rollout"], columns=1)
 
 # %% [markdown] tags=["caption"]
-# <!-- alt: Three rows of four test pictures, a car, a deer, a horse and a ship: the pictures themselves, the same lit by the last layer's attention in a few spots, and the same lit by rollout, whose light is broader. -->
+# <!-- alt: Three rows of four test pictures, a car, a deer, a horse and a ship: the pictures themselves, the same in gray with the last layer's attention as a few yellow spots, and the same with rollout, whose yellow is broader. -->
 # **Figure 8.9.** Four test pictures, what the last layer looks at, and the rollout through all layers.
 
 # %% [markdown]
