@@ -184,8 +184,12 @@ class Book:
         """The site's style sheets."""
         page = BeautifulSoup((self.folder / "index.html").read_bytes(), "html.parser")
         for sheet in page.select('link[rel="stylesheet"]'):
-            path = self.folder / str(sheet["href"]).partition("?")[0]
-            yield f'<link rel="stylesheet" href="{path.resolve().as_uri()}">'
+            path = (self.folder / str(sheet["href"]).partition("?")[0]).resolve()
+            if path.name == "fonts.css":  # a screen does not wait for fonts, paper does
+                rules = path.read_text("utf-8").replace("display: optional", "display: block")
+                yield f"<style>{rules.replace('../fonts', path.parents[1].as_uri() + '/fonts')}</style>"
+                continue
+            yield f'<link rel="stylesheet" href="{path.as_uri()}">'
 
 
 def numbered(html: str, numbers: Mapping[str, int]) -> str:

@@ -4,7 +4,7 @@ import re
 
 # Heights in pixels of a wide page: lines of both columns, and how much text a line takes.
 TEXT_LINE, CODE_LINE, CHARACTERS = 28, 20, 62
-PICTURE = 450  # with its caption
+PICTURE = 650  # with its caption
 # Taller than this, and by this many pixels, code towers.
 TIMES, MORE = 2, 450
 

@@ -17,7 +17,7 @@ ARCHIVE = "vitlit-offline.zip"
 INDEX = "index.html"
 LINK = re.compile(r'(<(?:a|link)\b[^>]*?\s(?:xlink:)?href=")([^"#?]+)')
 # What is of use only where there is a network.
-ONLINE = re.compile(r"<a\b[^>]*?\sdata-online\b.*?</a>", re.S)
+ONLINE = re.compile(r"<(a|script)\b[^>]*?\sdata-online\b.*?</\1>", re.S)
 
 
 def write_archive(site: Path, entrance: str) -> Path:
@@ -43,7 +43,7 @@ def page(html: str, name: str, names: Collection[str]) -> str:
 
     def link(match: re.Match[str]) -> str:
         target = posixpath.normpath(posixpath.join(folder, match[2], INDEX))
-        if urlsplit(match[2]).scheme or target not in names:
+        if urlsplit(match[2]).scheme or target not in {*names, INDEX}:
             return match[0]
         return match[1] + posixpath.join(match[2], INDEX)
 

@@ -21,6 +21,7 @@ LIMIT = 600_000
 VIEWS = {"wide": (1440, 900), "narrow": (390, 844)}
 
 
+TOP = "(id) => document.getElementById(id).getBoundingClientRect().top"
 SCROLL = "(id) => document.getElementById(id).scrollIntoView({behavior: 'instant'})"
 
 
@@ -141,11 +142,11 @@ def test_switch_keeps_page_and_section(browser: Any, server: Any, path: str) -> 
         name = middle.get_attribute("id")
         for there in (path.replace("en/", "zh/", 1), path):
             visit.page.evaluate(SCROLL, name)
+            if visit.page.evaluate(TOP, name) > 200:
+                break  # the page is too short to be scrolled so far
             visit.page.locator("a.language").dispatch_event("click")  # Playwright's own scrolls
             visit.page.wait_for_url(f"**/{there}#*")
-            top = visit.page.evaluate(
-                "(id) => document.getElementById(id).getBoundingClientRect().top", name
-            )
+            top = visit.page.evaluate(TOP, name)
             assert abs(top) < VIEWS["wide"][1], f"{visit.page.url} is {top} pixels from {name}"
         visit.page.goto(f"{server.address}/{path}")
         visit.page.locator("a.language").click()

@@ -86,7 +86,7 @@ def visit(browser: Any, disk: Path):
 def test_the_first_page_leads_into_the_book_and_through_it(visit: Any, disk: Path) -> None:
     visit.goto((disk / "index.html").as_uri())
     visit.wait_for_url("**/en/index.html")
-    visit.locator('a[href*="01_patches"]').first.click()
+    visit.locator('article a[href*="01_patches"]').first.click()
     visit.wait_for_url("**/chapters/01_patches/index.html")
     visit.locator(".onward__next").click()
     visit.wait_for_url("**/chapters/02_embeddings/index.html")

@@ -79,9 +79,10 @@ def test_keys_and_buttons_go_from_section_to_section(browser: Any, server: Any) 
         assert said(visit)[1] == "12 of 13"
         visit.page.locator(".place__step[data-step=previous]").click()
         assert said(visit)[1] == "11 of 13"
-        visit.page.locator("[data-md-component=search-query]").focus()
+        visit.page.keyboard.press("/")
         visit.page.keyboard.press("]")
         assert said(visit)[1] == "11 of 13"  # it was typed into the search
+        visit.page.keyboard.press("Escape")
         visit.page.goto(f"{server.address}/en/{ENCODER}#paper")
         visit.page.keyboard.press("]")
         visit.page.wait_for_url("**/05_head/")
@@ -157,6 +158,7 @@ def test_the_short_path_is_chosen_once_and_skips_detours(browser: Any, server: A
         assert said(visit)[0] == "Several heads"
         visit.page.keyboard.press("]")
         assert "#mlp" in visit.page.url  # two detours lie between
+        visit.page.wait_for_timeout(500)  # until the page has scrolled there
         visit.page.keyboard.press("[")
         assert "#heads" in visit.page.url
         visit.page.locator(".place summary").click()
