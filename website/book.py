@@ -187,7 +187,8 @@ class Book:
             path = (self.folder / str(sheet["href"]).partition("?")[0]).resolve()
             if path.name == "fonts.css":  # a screen does not wait for fonts, paper does
                 rules = path.read_text("utf-8").replace("display: optional", "display: block")
-                yield f"<style>{rules.replace('../fonts', path.parents[1].as_uri() + '/fonts')}</style>"
+                fonts = f"{path.parents[1].as_uri()}/fonts"
+                yield f"<style>{rules.replace('../fonts', fonts)}</style>"
                 continue
             yield f'<link rel="stylesheet" href="{path.as_uri()}">'
 
