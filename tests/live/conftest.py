@@ -16,8 +16,6 @@ import yaml
 
 from website import ROOT, bundle
 
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "chrome")
-FLAGS = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
 RUN = "cpu-long-seed0"
 BUSY = 1.5  # programs a core from which on a time says nothing
 KINDS = {
@@ -159,23 +157,6 @@ def place(tmp_path_factory: pytest.TempPathFactory, graph: bytes) -> Iterator[Pl
     yield state
     listening.shutdown()
     listening.server_close()
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    """Chromium. Where there is none, tests skip; in CI they fail."""
-    from playwright.sync_api import sync_playwright
-
-    program = next(filter(None, map(shutil.which, CHROMIUM)), None)
-    if program is None:
-        message = f"none of {', '.join(CHROMIUM)} is installed; the model is not tried in a page"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
-        yield running
-        running.close()
 
 
 @contextmanager

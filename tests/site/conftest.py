@@ -17,11 +17,6 @@ from filelock import FileLock
 
 from website import ROOT, build
 
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "chrome")
-FLAGS = (
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-)
 COMPRESSED = {"text/html", "text/css", "text/javascript", "application/json", "image/svg+xml"}
 
 
@@ -139,28 +134,3 @@ def server(site: Path) -> Iterator[Server]:
     yield state
     listening.shutdown()
     listening.server_close()
-
-
-@pytest.fixture(scope="session")
-def program() -> str:
-    """The path of Chromium. Where there is none, tests skip; in CI they fail."""
-    found = next(filter(None, map(shutil.which, CHROMIUM)), None)
-    if found is None:
-        message = (
-            f"none of {', '.join(CHROMIUM)} is installed; the pages are not tried in a browser"
-        )
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
-    return found
-
-
-@pytest.fixture(scope="session")
-def browser(program: str) -> Iterator["object"]:
-    """Chromium, running."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
-        yield running
-        running.close()
