@@ -62,8 +62,6 @@ def test_the_strip_is_right_while_scrolling(
         assert len(seen) >= 10
         visit.page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
         assert said(visit)[1] == COUNT[language].format(here=total, all=total)
-        if (width, language) == (360, "en") and visit.page.evaluate("shifted") >= 0.02:
-            pytest.xfail("known: chapter 4 shifts by 0.066 at 360 pixels; issue 14 is open")
         assert visit.page.evaluate("shifted") < 0.02
         strip = visit.page.locator(".place").bounding_box()
         header = visit.page.locator(".md-header").bounding_box()
