@@ -187,12 +187,12 @@ def cpu_long() -> Recipe:
     """The same for an hour.
 
     `vitlit train --preset cpu-long`: meant for an hour on 2 cores, not measured in full yet. The
-    record `runs/cpu-long-seed0` is of an earlier recipe. Only in the last three epochs do all
+    record `runs/cpu-long-seed0` is of an earlier recipe. Only in the last two epochs do all
     patches enter.
     """
     return replace(
-        cpu(), preset="cpu-long", epochs=43, average=0.998, crop=1 / 8,
-        keep=26 * (0.25,) + 14 * (0.5,) + 3 * (1.0,),
+        cpu(), preset="cpu-long", epochs=39, average=0.998, crop=1 / 8,
+        keep=24 * (0.25,) + 13 * (0.5,) + 2 * (1.0,),
         model={"width": 128, "depth": 6, "heads": 8, "mlp_width": 256},
     )  # fmt: skip
 

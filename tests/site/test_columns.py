@@ -1,6 +1,6 @@
 """Text goes above code that towers over it."""
 
-from website.columns import CODES, PAIR, heights, with_tall_pairs
+from website.columns import CODES, PAIR, PICTURE, heights, with_tall_pairs
 
 
 def pair(text: str, code: str) -> str:
@@ -15,7 +15,7 @@ def test_heights_grow_with_text_code_and_pictures():
     text, code = heights(pair("word " * 50, block(20)))
     assert heights(pair("word " * 100, block(20)))[0] > text
     assert heights(pair("word " * 50, block(30)))[1] == code + 200
-    assert heights(pair("word", '<img alt="" src="a.png">'))[1] == 450
+    assert heights(pair("word", '<img alt="" src="a.png">'))[1] == PICTURE
     folded = f"<details>\n{block(60)}\n</details>"
     assert heights(pair("word", f"{block(20)}\n{folded}"))[1] == code
 
