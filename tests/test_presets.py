@@ -20,15 +20,8 @@ def test_a_preset_says_how_to_run_it_and_builds_a_model(name):
 
 def test_the_presets_of_the_book_are_there():
     names = ["smoke", "quick", "cpu", "cpu-mlp", "cpu-long", "own", "ablation", "ablation-half"]
-    names += [
-        "gpu",
-        "gpu-long",
-        "finetune-32",
-        "finetune-32-short",
-        "finetune-48",
-        "finetune-48-fresh",
-    ]
-    names += ["finetune-64"]
+    names += ["gpu", "gpu-long"]
+    names += ["finetune-32", "finetune-32-short", "finetune-48", "finetune-48-fresh"]
     assert list(PRESETS) == names
 
 
@@ -169,7 +162,8 @@ def test_the_size_that_fine_tuning_enlarges_to_is_bounded(value):
 
 @pytest.mark.parametrize("field", ["initialization=mimetic", "norm=post", "patches=shuffled"])
 def test_what_a_start_leaves_without_effect_is_refused(field):
-    message = f"{field.partition('=')[0]} is .*, which a run that starts from cpu-seed0 cannot have"
+    name = field.partition("=")[0]
+    message = f"{name} is .*, which a run that starts from cpu-long-seed0 cannot have"
     with pytest.raises(ValueError, match=message):
         replace(preset("finetune-32"), variant="x", **changes_of([field]))
 
