@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -87,21 +88,25 @@ def files_of(folder: Path) -> dict[str, bytes]:
     }
 
 
-def soon(found: Callable[[], re.Match[str] | None], process: subprocess.Popen) -> re.Match[str]:
-    """What is found, once it is there."""
+def soon(
+    found: Callable[[], re.Match[str] | None], process: subprocess.Popen, said: Path
+) -> re.Match[str]:
+    """What is found, once it is there. What the program has said, where it is not."""
     deadline = time.monotonic() + 120
     while process.poll() is None and time.monotonic() < deadline:
         if match := found():
             return match
         time.sleep(0.1)
-    raise AssertionError(f"not found; the program ended with {process.poll()}")
+    raise AssertionError(f"not found; the program ended with {process.poll()}: {said.read_text()}")
 
 
 @pytest.mark.browser
 def test_an_edit_arrives(copy: Path, tmp_path: Path) -> None:
     """Of one chapter, so that it takes little time."""
-    for path in [*copy.glob("notebooks/0[2-9]*"), *copy.glob("runs/*/*.json")]:
+    for path in copy.glob("notebooks/0[2-9]*"):
         path.unlink()
+    for run in copy.glob("runs/*"):
+        shutil.rmtree(run)
     before = files_of(copy)
     said = tmp_path / "said.txt"
     environment = os.environ | {"TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"}
@@ -111,7 +116,8 @@ def test_an_edit_arrives(copy: Path, tmp_path: Path) -> None:
             command, cwd=copy, env=environment, stdout=stream, stderr=subprocess.STDOUT
         )
     try:
-        address = soon(lambda: re.search(r"Serving on (http\S+)", said.read_text()), process)[1]
+        serving = re.compile(r"Serving on (http\S+)")
+        address = soon(lambda: serving.search(said.read_text()), process, said)[1]
 
         def page() -> str:
             with urllib.request.urlopen(f"{address}chapters/01_patches/", timeout=60) as answer:
@@ -122,7 +128,7 @@ def test_an_edit_arrives(copy: Path, tmp_path: Path) -> None:
         source = copy / "notebooks/01_patches.py"
         with source.open("a", encoding="utf-8") as stream:
             stream.write("\n# %% [markdown]\n# A word more.\n")
-        soon(lambda: re.search(r"A word more\.", page()), process)
+        soon(lambda: re.search(r"A word more\.", page()), process, said)
     finally:
         process.terminate()
         process.wait(timeout=30)
