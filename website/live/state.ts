@@ -35,13 +35,17 @@ export function address(): URLSearchParams {
   return new URLSearchParams(location.search);
 }
 
-/** Change the state in the address; null takes a name out of it. No step back is added. */
+/**
+ * Change the state in the address; null takes a name out of it. No step back is added. One state has
+ * one address, whatever came first.
+ */
 export function note(changes: Record<string, string | null>): void {
   const to = new URL(location.href);
   for (const [name, value] of Object.entries(changes)) {
     if (value === null) to.searchParams.delete(name);
     else to.searchParams.set(name, value);
   }
+  to.searchParams.sort();
   history.replaceState(history.state, "", to);
 }
 
