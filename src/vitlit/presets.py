@@ -191,8 +191,8 @@ def cpu_long() -> Recipe:
     patches enter.
     """
     return replace(
-        cpu(), preset="cpu-long", epochs=39, average=0.998, crop=1 / 8,
-        keep=24 * (0.25,) + 13 * (0.5,) + 2 * (1.0,),
+        cpu(), preset="cpu-long", epochs=36, average=0.998, crop=1 / 8,
+        keep=22 * (0.25,) + 12 * (0.5,) + 2 * (1.0,),
         model={"width": 128, "depth": 6, "heads": 8, "mlp_width": 256},
     )  # fmt: skip
 
