@@ -68,7 +68,7 @@ figures.images(
 # %% [markdown]
 # ## Three checks before training {#checks}
 #
-# A wrong training program often trains too, only worse. Three checks cost seconds and catch most mistakes. They need a model and a recipe. A **recipe** is one object that holds everything that decides a run. A **preset** is a recipe with a name.
+# A wrong training program often trains too, only worse. Three checks cost seconds and catch most mistakes. They need a model and a recipe. A **recipe** is one object that holds everything that decides a run. A **preset** is a recipe with a name. Here is what matters most in it. The sections below explain it; `vars(recipe)` shows all fields.
 
 # %%
 import os
@@ -79,7 +79,11 @@ from vitlit.train import classifier_for
 
 name = os.environ.get("VITLIT_PRESET", "quick")
 recipe = preset(name)
-{**vars(recipe)}
+told = ("epochs", "batch_size", "optimizer", "learning_rate", "muon_learning_rate", "keep")
+for field in told:
+    print(f"{field:<20}{getattr(recipe, field)!s:>10}")
+for field, value in recipe.model.items():
+    print(f"model.{field:<14}{value!s:>10}")
 
 # %% [markdown]
 # **The first loss is near $\ln K$.** A model that knows nothing gives each of $K$ classes the probability $1/K$. Its loss is $-\ln \frac1K = \ln K$, that is 2.303 for ten classes. Ours hits it exactly, since its head starts from zeros. A first loss far above says that the outputs are too large: the model is sure before it knows anything.
@@ -176,7 +180,7 @@ figures.images(crop_and_flip(one, shifts, flips, pad), columns=8)
 # **Figure 6.4.** One picture, eight ways. Where the crop reaches over the edge, the picture is continued like in a mirror.
 
 # %% [markdown]
-# Moving and mirroring is enough for a run of minutes. But the longer a run, the more often it sees every picture, and the more it can learn by heart: `cpu-long` sees each 24 times, the presets for a GPU far more often. These change more. `distort` turns and shears the pictures of a batch, changes their brightness, leaves them fewer shades, and does more, each picture in its own way. What a picture does not get has strength zero, and strength zero changes nothing. So all operations can run on all pictures at once.
+# Moving and mirroring is enough for a run of minutes. But the longer a run, the more often it sees every picture, and the more it can learn by heart: `cpu-long` sees each 36 times, and the presets for a GPU are meant to see it hundreds of times. (They have not been run yet.) These change more. `distort` turns and shears the pictures of a batch, changes their brightness, leaves them fewer shades, and does more, each picture in its own way. What a picture does not get has strength zero, and strength zero changes nothing. So all operations can run on all pictures at once.
 
 # %% tags=["reveal"]
 reveal(distort)
@@ -237,10 +241,30 @@ reveal(optimizers_for)
 # %% [markdown]
 # The three maps of queries, keys and values are stored as one matrix. To Muon they are three.
 #
-# A gradient matrix is lopsided: a few directions are strong, most are weak. Muon keeps the directions and makes most of them about equally strong. Five rounds of a polynomial in the matrix do it, without ever computing a singular value. What it is applied to is not the last gradient alone but **momentum**, which gave Muon the first half of its name: a running mean of the gradients, with a little more of the newest (Nesterov's variant).
+# A gradient matrix is lopsided: in a few directions it is strong, in most of them weak. Muon keeps the directions and makes most of them about equally strong. It could compute the singular values and replace them. That is slow. Instead it takes a polynomial of the matrix, five times over:
+#
+# $$G \leftarrow a\,G + b\,(G G^\top) G + c\,(G G^\top)^2 G .$$
+#
+# The directions pass through it as they are, and every singular value $s$ becomes $a s + b s^3 + c s^5$. So three numbers must be found that bring every $s$ between 0 and 1 near 1, and fast. Jordan's are 3.4445, −4.7750 and 2.0315.
 
 # %% tags=["reveal"]
 reveal(orthogonalize)
+
+# %%
+from vitlit.muon import COEFFICIENTS
+
+a, b, c = COEFFICIENTS
+values = torch.linspace(0, 1, 201)
+series, after = {}, values
+for rounds in range(1, 6):
+    after = a * after + b * after**3 + c * after**5
+    if rounds in (1, 5):
+        series[str(rounds)] = (values, after)
+figures.lines(series, "s", "s'")
+
+# %% [markdown] tags=["caption"]
+# <!-- alt: Two curves over singular values from 0 to 1. After one round the curve rises to above 1 and comes down to 0.7. After five rounds it jumps up at once and then wavers between 0.7 and 1.2. -->
+# **Figure 6.7.** What becomes of a singular value after one round and after five. Almost all end near 1; they need not hit it.
 
 # %% [markdown]
 # Here is a real gradient, that of the first block's MLP, before and after.
@@ -258,18 +282,51 @@ figures.lines({n: (ranks, v) for n, v in values.items()}, "rank", "singular valu
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Two curves of singular values by rank on a logarithmic axis. The gradient's falls by orders of magnitude; the orthogonalized one stays between 1.2 and 0.7 up to rank 50, and falls to less than 0.1 over the last fourteen. -->
-# **Figure 6.7.** Singular values of one gradient, as it is and after orthogonalization. Of 64, 50 end between 0.7 and 1.2. The weakest are raised too, but by no more than a factor of about 485 (that is $3.4445^5$, the polynomial's slope at 0 in five rounds), so they stay below.
+# **Figure 6.8.** Singular values of one gradient, as it is and after orthogonalization. Of 64, 50 end between 0.7 and 1.2. The weakest are raised too, but by no more than a factor of about 485 (that is $3.4445^5$, the polynomial's slope at 0 in five rounds), so they stay below.
+
+# %% [markdown]
+# What is that good for? A model small enough to see it: one matrix that must learn another one. Its inputs are lopsided, as pictures are (chapter 2): of 16 directions the first is 32 times as strong as the last. The gradient is lopsided by the square of that. Both ways get 60 steps, a rate that falls to 0, and of several rates the one that ends with the lowest loss.
+
+# %%
+torch.manual_seed(0)
+strength = torch.logspace(0, -1.5, 16)
+goal = torch.randn(16, 16)
+
+
+def learned(step, rate, steps=60):
+    matrix = torch.zeros_like(goal)
+    for t in range(steps):
+        matrix = matrix - rate * (1 - t / steps) * step((matrix - goal) * strength**2)
+    return matrix - goal
+
+
+ways = {"gradient": lambda g: g, "Muon": lambda g: orthogonalize(g[None])[0]}
+series = {}
+for kind, step in ways.items():
+    ends = [learned(step, rate) for rate in (0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 4.0)]
+    error = min(ends, key=lambda end: (end * strength).square().sum().item())
+    series[kind] = (range(1, 17), error.norm(dim=0) / goal.norm(dim=0))
+figures.lines(series, "direction", "error", logy=True)
+
+# %% [markdown] tags=["caption"]
+# <!-- alt: Two curves over sixteen directions, from the strongest input to the weakest, on a logarithmic axis. The gradient's error is next to nothing in the first directions and nearly 1 in the last; Muon's is small in all. -->
+# **Figure 6.9.** How much of the goal is still missing in each direction, the strongest input first. Steps along the gradient learn what is strong, and leave the rest for later. Steps that are equal in all directions learn all of it.
+
+# %% [markdown]
+# What Muon orthogonalizes is not the last gradient alone but **momentum**, which gave it the first half of its name: a running mean of the gradients, with a little more of the newest (Nesterov's variant).
 
 # %% [markdown]
 # Third, a better **start**. The paper's code begins with random matrices. The recipe takes from two better ones.
 #
 # The first copies what training ends with. In trained ViTs two products of matrices are not random at all: what a head compares, $W_q^\top W_k$, resembles the identity, and what the heads return together, $W_{out} W_v$, minus the identity. (The matrices are those that PyTorch stores, chapter 4's transposed.) [Trockman and Kolter (2023)](../docs/bibliography.md#trockman2023) begin there. In language models they report other signs.
+#
+# One can say what such a head does. With the identity between them, the score of two tokens is the dot product of the tokens themselves. So a token looks at those that are like it, in content and in place. And since it takes minus their mean, what is left of it is how it differs from its like. A random head looks nowhere in particular and brings back noise.
 
 # %% tags=["reveal"]
 reveal(mimetic_)
 
 # %% [markdown]
-# Each product begins as a random matrix plus a multiple of the identity, split into two factors by its singular values. Queries and keys of a head have room for the largest of these only. The positions begin as the sines and cosines of chapter 3, and are learned from there.
+# Each product begins as a random matrix plus a multiple of the identity, split into two factors by its singular values. A head's queries and keys have $d$ numbers each, so a product of theirs has at most $d$ singular values that are not 0. The $d$ largest are kept. The positions begin as the sines and cosines of chapter 3, and are learned from there.
 
 # %% tags=["reveal"]
 reveal(biased_identity)
@@ -284,7 +341,7 @@ figures.heatmaps([left, right, left @ right], signed=True)
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Three square matrices as colors. The first two are noise; the third, their product, is noise with a strong diagonal. -->
-# **Figure 6.8.** The two factors, and their product: noise plus a multiple of the identity.
+# **Figure 6.10.** The two factors, and their product: noise plus a multiple of the identity.
 
 # %% [markdown]
 # The second copies what a convolution is. A convolution of 3×3 looks at a place and its eight neighbors. Attention can begin like that: each head looks at one neighbor of every patch ([Zheng et al. 2025](../docs/bibliography.md#zheng2025)).
@@ -323,7 +380,7 @@ figures.attention(maps, columns=9)
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Nine small maps of eight by eight squares. Each has one bright square, in the middle or next to it, in another direction each, and a faint cross through it. The later the block, the less bright. -->
-# **Figure 6.9.** Where the heads of the first three blocks look before training, as seen from one patch in the middle: at it, or at one of its eight neighbors.
+# **Figure 6.11.** Where the heads of the first three blocks look before training, as seen from one patch in the middle: at it, or at one of its eight neighbors.
 
 # %% [markdown]
 # Fourth, **a part of the patches**. Most of a picture can be guessed from the rest of it. So in the earlier epochs only a random part of its patches enters the encoder, a quarter or a half, and others each time. The patches keep their positions, and nothing else has to know. The time that is saved pays for more epochs. In the last epochs half of them enter, so that the model comes closer to the test, where it gets all. This is PatchDropout ([Liu et al. 2022](../docs/bibliography.md#liu2022)). Half of the patches take more than half of the time, as the records' tables tell: what the optimizers do stays the same.
@@ -345,10 +402,10 @@ figures.images([one[0], *halves.byte()], columns=5)
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: A training picture, and four copies of it in which a different half of the small squares is gray. -->
-# **Figure 6.10.** A picture, and four of the halves that an epoch might show of it.
+# **Figure 6.12.** A picture, and four of the halves that an epoch might show of it.
 
 # %% [markdown]
-# Fifth, small things. *Label smoothing* asks for a little less than certainty: a tenth of the probability is spread evenly over all classes. *Clipping* shortens a gradient that is longer than 1. In long runs an *average* of the weights follows them: after each step it moves towards them by a small part of the way, so the older a step, the less it counts, exponentially. In the end the average counts instead of the last weights, which still tremble. (Where there is one, the loss in figure 6.11 is that of the weights in training, and the accuracy that of their average.) All of it fits into one loop. It looks at the losses every ten steps: a run whose loss is no number any more is stopped, and says what to lower.
+# Fifth, small things. Mirroring by chance may show a picture the same way in several epochs running. So chance decides once which half is mirrored in the first epoch, and then they *alternate* ([Jordan 2024](../docs/bibliography.md#jordan2024a)). *Label smoothing* asks for a little less than certainty: a tenth of the probability is spread evenly over all classes. *Clipping* shortens a gradient that is longer than 1. In long runs an *average* of the weights follows them: after each step it moves towards them by a small part of the way, so the older a step, the less it counts, exponentially. In the end the average counts instead of the last weights, which still tremble. (Where there is one, the loss in figure 6.13 is that of the weights in training, and the accuracy that of their average.) All of it fits into one loop. It looks at the losses every ten steps: a run whose loss is no number any more is stopped, and says what to lower.
 
 # %% tags=["reveal", "wide"]
 reveal(train_epoch)
@@ -380,7 +437,7 @@ for key in ("preset", "epochs", "parameters", "tested", "test_accuracy"):
 # %% [markdown]
 # ## The full runs {#full-run}
 #
-# Longer runs were made once. Their records say command and commit, and anyone can repeat them. Those shown here are older than the recipe above: mimetic start, an MLP head, half of the patches in the earlier epochs. To repeat one of them, check out its commit. Their numbers are read from `runs/`, never typed. They are those of the **last** epoch. To pick the best epoch by its test accuracy would be to train on the test set, a little.
+# Longer runs were made once. Their records say command and commit, and anyone can repeat them. Their numbers are read from `runs/`, never typed. They are those of the **last** epoch. To pick the best epoch by its test accuracy would be to train on the test set, a little.
 
 # %%
 from vitlit import records, studies
@@ -390,7 +447,8 @@ runs = [run for run in found if not run.is_study and run.summary["preset"] != "q
 for run in sorted(runs, key=lambda run: run.name):
     summary = run.summary
     minutes = summary["train_seconds"] / 60
-    print(f"{run.config['command']:<46}{minutes:5.1f} min {100 * summary['test_accuracy']:6.2f} %")
+    row = f"{run.config['command']:<46}{run.environment['cores']:>2} cores{minutes:6.1f} min"
+    print(f"{row}{100 * summary['test_accuracy']:7.2f} %")
 
 # %% [markdown]
 # Which data, how many pictures, which processor: that is in the record too. Of the runs whose weights are kept, this is the best.
@@ -408,14 +466,14 @@ figures.curves([full])
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Two panels over the epochs of the run. Left, the training loss falls, with a step down after about three quarters; right, the test accuracy rises and flattens. -->
-# **Figure 6.11.** The run, epoch by epoch. The step is where all patches come back. The record holds the same numbers as a table, `metrics.csv`.
+# **Figure 6.13.** The run, epoch by epoch. The step is where all patches come back. The record holds the same numbers as a table, `metrics.csv`.
 
 # %% [markdown]
 # How sure is such a number? Each of $n$ test pictures is right with probability $p$. Then the measured fraction scatters by about
 #
 # $$\sigma = \sqrt{\frac{p\,(1-p)}{n}}.$$
 #
-# Two models whose accuracies differ by less than two or three $\sigma$ cannot be told apart by this test set.
+# It is what chance makes of the choice of test pictures.
 
 # %%
 p, n = full.summary["test_accuracy"], full.summary["tested"]
@@ -423,7 +481,20 @@ sigma = math.sqrt(p * (1 - p) / n)
 print(f"{100 * p:.2f} % ± {100 * sigma:.2f} %")
 
 # %% [markdown]
-# And another seed moves the number too. The preset `cpu` was run with several seeds: here are mean, deviation and number of runs.
+# Which of two models is better? Had each been tested on pictures of its own, chance would move both, and the difference by $\sqrt{\sigma_1^2 + \sigma_2^2}$. But both saw the same pictures. Most of them both name correctly, or neither does. These say nothing about which is better. What counts are the pictures on which only one is right: $n_1$ that only the first names, $n_2$ that only the second does. The second is better by $(n_2 - n_1)/n$, and the standard error of that is at most $\sqrt{n_1 + n_2}\,/\,n$.
+#
+# If both were equally good, each of these $n_1 + n_2$ pictures would fall to either side as a coin does. How often do that many coins fall at least that unevenly? That is **McNemar's test** ([1947](../docs/bibliography.md#mcnemar1947)), and $p$ below is its answer. It needs every single answer of both models, and the records keep them.
+
+# %%
+by_name = {run.name: run for run in runs}
+print(f"{'':<30}{'✓✗':>7}{'✗✓':>7}{'Δ / %':>8}{'±':>6}{'p':>10}")
+for names in (("cpu-seed0", "cpu-seed1"), ("cpu-seed0", "cpu-long-seed0")):
+    pair = studies.paired(*map(by_name.get, names))
+    row = f"{', '.join(names):<30}{pair.lost:>7}{pair.gained:>7}"
+    print(f"{row}{pair.difference:+8.2f}{pair.error:6.2f}{pair.p:10.2g}")
+
+# %% [markdown]
+# This tells two trained models apart, not two recipes: another seed makes another model of the same recipe. The preset `cpu` was run with several seeds. Here are mean, deviation and number of runs. Whoever compares recipes takes the seeds as his sample.
 
 # %%
 import statistics
@@ -435,7 +506,7 @@ print(f"{statistics.mean(seeds):.2f} % ± {spread:.2f} %   {len(seeds)}")
 # %% [markdown]
 # ## What each ingredient is worth {#ingredients}
 #
-# Which trick mattered? Change one thing, keep everything else, and train again. The presets for this are small models and one epoch, so that they can be run often: each change with three seeds, each run compared with the unchanged one of the same seed. `vitlit ablate` makes such a table. The records shown here are older than the recipe above, too: they begin mimetic, with an MLP head, and half of the patches enter in training, all of them in the test.
+# Which trick mattered? Change one thing, keep everything else, and train again. The presets for this are small models and one epoch, so that they can be run often: each change with three seeds, each run compared with the unchanged one of the same seed. `vitlit ablate` makes such a table. The records shown here are older than the recipe above: they begin mimetic, with an MLP head, and half of the patches enter in training, all of them in the test.
 #
 # Many changes are compared here. Of many that do nothing, some look like something by luck. So a difference counts only if it is larger than the limit behind the ±. The limit is chosen such that of twenty tables in which no change does anything, nineteen call none of them an effect ([how](../docs/results.md#ingredients)). An asterisk marks what counts.
 
@@ -454,7 +525,7 @@ figures.ablations(effects)
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: A chart with a row for every change, from the most harmful to the most useful: a marker at the mean difference in accuracy, a bar around it and a dot for each seed. Some markers are hollow, and their bars reach zero. -->
-# **Figure 6.12.** The accuracy that a change costs or brings, in percentage points. A dot is a seed, the marker their mean. The bar is the limit to both sides; where it reaches zero, the marker is hollow.
+# **Figure 6.14.** The accuracy that a change costs or brings, in percentage points. A dot is a seed, the marker their mean. The bar is the limit to both sides; where it reaches zero, the marker is hollow.
 
 # %% [markdown]
 # Three parts carry the run: the optimizer, small patches, and positions. A good start is worth nearly as much as positions. Shuffling the patches of all pictures in one and the same way costs less than taking the positions away: an order that is always the same can be learned. But the sines and cosines that the positions begin with describe a grid, and that is lost.
@@ -483,7 +554,7 @@ figures.confusion(full.summary["confusion"], trained.classes)
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: A ten by ten table of counts, bright on the diagonal. Off the diagonal the largest numbers stand between cat and dog. -->
-# **Figure 6.13.** True class by row, predicted class by column, in test pictures.
+# **Figure 6.15.** True class by row, predicted class by column, in test pictures.
 
 # %% [markdown]
 # The most telling mistakes are the confident ones. Under each picture stands what the model said, and what it is.
@@ -505,7 +576,7 @@ if trained.trained_on == pictures.title and not result.right.all():
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Eight test pictures in a row, each with the wrong class that the model was sure of and, in brackets, the true one. -->
-# **Figure 6.14.** The most confident mistakes of the run: said, and in brackets what it is.
+# **Figure 6.16.** The most confident mistakes of the run: said, and in brackets what it is.
 
 # %% [markdown]
 # And Chelsea? She is no CIFAR-10 picture: another camera, another crop, another size. Scaled to 32 pixels she is still a cat to us. Her three likeliest classes:
@@ -522,7 +593,7 @@ for k in chances.topk(min(3, c.classes)).indices:
 #
 # A convolution is built with two facts inside: neighbors belong together, and a thing stays what it is when it moves. They are called its **inductive bias**. A ViT has little of either: inside a patch pixels are neighbors, and all patches share one map. Beyond that, the patches are a list to it. That the list came from a grid, it must find out from the pictures.
 #
-# The better start of the recipe hands it a part of that, in two ways: positions that begin as sines and cosines, and heads that begin by comparing like with like. Augmentation repeats the second fact until it is believed. The rest must come from the pictures.
+# The better start of the recipe hands it a part of that, in two ways: positions that begin as sines and cosines, and heads that begin by looking at one neighbor each. Augmentation repeats the second fact until it is believed. The rest must come from the pictures.
 #
 # The record holds the position embeddings before training and after every epoch. Here is, for nine places of the grid, how similar their position is to all others: above at the start, below at the end. The mean position is subtracted first, since all share it.
 
@@ -545,7 +616,7 @@ figures.heatmaps(maps, columns=9, signed=True)
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Two rows of nine small maps, one map a place. In the upper row each map has a smooth orange spot around its own place. In the lower row the spots are still there, with rougher edges, and many are stretched sideways. -->
-# **Figure 6.15.** Similarity of nine positions with all others, before and after training. The grid was given; training kept it and bent it.
+# **Figure 6.17.** Similarity of nine positions with all others, before and after training. The grid was given; training kept it and bent it.
 
 # %% [markdown]
 # With more data a ViT needs less help. The paper starts from random positions, pre-trains on up to 303 million pictures, and finds the same kind of map in the end (its figure 7).
@@ -572,7 +643,7 @@ figures.images(seen, [f"{side} px" for side in sides])
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: The tabby cat's face as a square picture three times: sharp at 256 pixels, coarse at 64, a few blocks of color at 32. -->
-# **Figure 6.16.** The photograph, cropped and resized to three sizes.
+# **Figure 6.18.** The photograph, cropped and resized to three sizes.
 
 # %% [markdown]
 # ## Receipt {#receipt}
@@ -612,29 +683,36 @@ for moved, (row, column), flip in zip(
 # %% [markdown]
 # ## Exercises {#exercises}
 #
-# **1.** Model A has accuracy `p`, model B has `q`, each on its own `n` test pictures. By how many standard deviations do they differ? The variance of a difference is the sum of the variances. Write `deviations`.
+# **1.** Two models were tested on the same pictures. `first` and `second` say for each picture whether the model was right. Write `chance`: if both are equally good, how probable is it that their disagreements are shared out at least so unevenly, to either side? (Every disagreement is a coin. `math.comb(n, k)` counts the ways to choose $k$ of $n$.)
 
 
 # %% tags=["exercise"]
-def deviations(p, q, n): ...
+def chance(first, second): ...
 
 
-def check_deviations(deviations):
-    found = deviations(0.70, 0.71, 10_000)
+def check_chance(chance):
+    first = torch.tensor([1, 1, 1, 1, 1, 0, 1, 1, 0, 1]).bool()
+    second = torch.tensor([0, 0, 0, 0, 0, 1, 1, 1, 0, 1]).bool()
+    found = chance(first, second)
     assert found is not None
-    assert abs(found - 1.5506) < 1e-3
-    assert abs(deviations(0.9, 0.8, 100) - 2.0) < 1e-6
+    assert abs(found - 2 * (1 + 6) / 2**6) < 1e-9
+    assert chance(first, first) == 1
 
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
-def deviations(p, q, n):
-    return abs(p - q) / math.sqrt((p * (1 - p) + q * (1 - q)) / n)
+def chance(first, second):
+    only = int((first & ~second).sum()), int((second & ~first).sum())
+    ways = sum(math.comb(sum(only), k) for k in range(min(only) + 1))
+    return min(1.0, 2 * ways / 2 ** sum(only))
 
 
-check_deviations(deviations)
+check_chance(chance)
 
 # %% [markdown]
-# **2.** Turn pictures upside down instead of mirroring them. Write `crop_and_turn` with the rows of a picture reversed where `flips` says so. Would you want it on CIFAR-10?
+# Pictures that both models name, or neither, do not enter at all. Two models of 90 % that agree everywhere but on six pictures are told apart by these six.
+
+# %% [markdown]
+# **2.** Turn pictures upside down instead of mirroring them. Write `crop_and_turn` with the rows of a picture reversed where `flips` says so.
 
 
 # %% tags=["exercise"]
@@ -656,6 +734,9 @@ def crop_and_turn(images, shifts, flips, padding):
 
 
 check_crop_and_turn(crop_and_turn)
+
+# %% [markdown]
+# One would not want it on CIFAR-10: the pictures it would be tested on stand upright, ships and horses too. An augmentation should make what could as well have been photographed.
 
 # %% [markdown]
 # ## In the paper {#paper}

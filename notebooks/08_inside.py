@@ -161,7 +161,7 @@ figures.lines(series, "epoch", "")
 #
 # A convolution looks at its neighbors. An attention head may look anywhere. So measure it: the **mean attention distance** of a head is the distance between a patch and what it looks at, weighted by the attention, averaged over patches and pictures.
 #
-# $$d = \frac{1}{N} \sum_{q} \sum_{k} A_{qk}\, \lVert p_q - p_k \rVert$$
+# $$\text{distance} = \frac{1}{N} \sum_{q} \sum_{k} A_{qk}\, \lVert p_q - p_k \rVert$$
 #
 # where $p$ are the patches' centers in pixels. The class token has no place in the picture, so it is left out, and the rest of each row is rescaled to sum to 1.
 
@@ -235,7 +235,7 @@ figures.overlay(cat[0], maps, ["image", *(f"head {k + 1}" for k in range(h))])
 #
 # By the last layer, a token no longer stands for its own patch alone: it has been mixed with others in every layer before. **Attention rollout** ([Abnar and Zuidema 2020](../docs/bibliography.md#abnar2020)) follows the mixing. In each layer a token keeps one half of itself, through the residual, and takes one half from where its attention points, averaged over heads:
 #
-# $$R = \hat A_L \cdots \hat A_2 \hat A_1, \qquad \hat A_l = \tfrac12 \big( \bar A_l + I \big)$$
+# $$R = \hat A_L \cdots \hat A_2 \hat A_1, \qquad \hat A_\ell = \tfrac12 \big( \bar A_\ell + I \big)$$
 #
 # Row 0 of $R$ is then said to tell how much of each patch has arrived in the class token.
 
@@ -297,6 +297,8 @@ figures.overlay(strip, [through, blinded], ["image", "rollout", "blind"], column
 # Rollout multiplies attention weights. It never asks what is carried along: the values, the matrix behind the heads, the MLP. It does not even know which class was answered. So it shows where information *could* have come from.
 #
 # What a patch is worth can be measured. Paint it gray, which is zero after normalization, and see what that does to the logits: how much the true class loses, and how far all logits move. It takes a forward pass for every patch. We do it for every sixteenth of our pictures, and ask how well each map predicts it. The measure is the **rank correlation**: 1 if map and effect put the patches in the same order, 0 if the orders have nothing in common. It is averaged over the pictures and comes with the standard error of that average.
+#
+# A map could score without having seen anything: perhaps the middle matters more than the border in every picture. So there is one more candidate. **Fixed** is the mean rollout of all the *other* pictures. It knows places, and nothing of the picture that it is asked about.
 
 # %%
 few, own = images[::16], labels[::16]
@@ -328,6 +330,7 @@ candidates = {
     f"layer {L}": looks(seen, L)[::16].mean(dim=1).flatten(1),
     "rollout": flow[::16, 0, 1:],
     "blind": rollout(dark)[::16, 0, 1:],
+    "fixed": ((flow.sum(dim=0) - flow) / (len(flow) - 1))[::16, 0, 1:],
     "chance": torch.rand(lost.shape, generator=torch.Generator().manual_seed(0)),
 }
 print(f"{'':<10}{'true class':>13}{'all':>15}")
@@ -335,13 +338,47 @@ for name, maps in candidates.items():
     print(f"{name:<10}{agreement(maps, lost)}  {agreement(maps, moved)}")
 
 # %% [markdown]
-# The left column is sobering. Which patches speak *for* the class, no map predicts better than chance. The right column is kinder: how much a patch moves the logits, in whatever direction, rollout predicts to a degree, and better than the last layer alone. But the blind copy's rollout predicts a good part of it too. Patches that stand out attract attention, and they matter more on average; that needs no rollout.
+# Sixty pictures leave much to chance. A record has the same for 1,000, drawn at random from all test pictures (`make attention`). There the left side asks for the class that the model *predicts*.
+
+# %% tags=["figure"]
+asked = studies.attention(run)["result"]
+
+
+def interval(about):
+    mean, reach = about["mean"], 1.96 * about["error"]
+    return mean, mean - reach, mean + reach
+
+
+figures.intervals(
+    {
+        f"ρ, {effect}": {
+            name: interval(about) for name, about in asked["agreement"][effect].items()
+        }
+        for effect in ("logit", "all logits")
+    }
+)
+
+# %% [markdown] tags=["caption"]
+# ALT811
+# **Figure 8.11.** Rank correlation of six maps with what erasing a patch does: to the logit of the predicted class, and to all logits. Bars hold the mean with a probability of 95 % each. “Last” is the last layer, “distance” how far a patch lies from the mean patch of its picture, and “random” knows nothing.
+
+# %% [markdown]
+# What does a map say *beyond* the fixed one? That is asked picture by picture, as two models were compared in chapter 6: the difference of the two correlations, and its mean. The intervals are wide enough to hold all at once.
+
+# %%
+for effect, rows in asked["differences"].items():
+    print(effect)
+    for name, row in rows.items():
+        print(f"  {name:<18}{row['mean']:+7.3f}   [{row['low']:+.3f}, {row['high']:+.3f}]")
+
+# %% [markdown]
+# VERDICT
 #
 # So use attention to ask where a model *looks*. To ask what *matters*, change the picture and see.
 #
 # ## What every layer knows {#layers}
 #
-# The class token passes through all blocks, and the last norm and the head only meet the final one. What if they met it earlier? Take the class token after block $l$, apply norm and head, and count right answers. No weight is changed. Beside it stands the share of its attention that the class token gives itself in that layer.
+# The class token passes through all blocks, and the last norm and the head only meet the final one. What if they met it earlier? Take the class token after block $\ell$, apply norm and head, and count right answers. No weight is changed. Beside it stands the share of its attention that the class token gives itself in that layer.
 
 # %%
 known, alone = [], []
@@ -358,7 +395,7 @@ figures.lines({"": (layers, [100 * share for share in known])}, "layer", "accura
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: A curve of accuracy over the six layers that rises steadily from below twenty to above eighty. -->
-# **Figure 8.11.** Right answers on 1,000 test pictures, when the head reads the class token after each layer.
+# **Figure 8.12.** Right answers on 1,000 test pictures, when the head reads the class token after each layer.
 
 # %% [markdown]
 # There is no one layer in which it is decided. Every layer adds, and each hands on something that the final head can read in part, though it was never trained to.
@@ -409,7 +446,7 @@ figures.images(rows, words, columns=6)
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Six rows of six small pictures with class names. Each query stands at the left of two rows: in the upper one the five pictures beside it show the same kind of thing, in the lower one they share its colors and outlines, whatever they show. -->
-# **Figure 8.12.** Three queries, in brackets, and their nearest training pictures. Upper row of each pair: by the class token. Lower row: by pixels.
+# **Figure 8.13.** Three queries, in brackets, and their nearest training pictures. Upper row of each pair: by the class token. Lower row: by pixels.
 
 # %% [markdown]
 # ## Receipt {#receipt}
