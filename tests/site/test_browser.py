@@ -67,8 +67,9 @@ class Visit:
     def violations(self) -> list[str]:
         """What axe finds that keeps people from reading.
 
-        Left out is the part of an equation that screen readers skip, and a token's color is judged
-        once: thousands of little boxes that only take time.
+        Left out are the part of an equation that screen readers skip and the inside of a figure,
+        whose words test_figures_in_pages.py measures, and a token's color is judged once: thousands
+        of little boxes that only take time.
         """
         self.page.evaluate(
             "(() => { const seen = new Set();"
@@ -78,7 +79,7 @@ class Visit:
         )
         self.page.add_script_tag(path=AXE)
         found = self.page.evaluate(
-            "axe.run({exclude: ['.katex-html']}, {resultTypes: ['violations']})"
+            "axe.run({exclude: ['.katex-html', '.panel']}, {resultTypes: ['violations']})"
         )
         return [
             f"{violation['id']}: {node['html'][:160]} — {node['failureSummary'][:300]}"
