@@ -709,7 +709,7 @@ def chance(first, second):
 check_chance(chance)
 
 # %% [markdown]
-# Pictures that both models name, or neither, do not enter at all. Two models of 90 % that agree everywhere but on six pictures are told apart by these six.
+# Pictures that both models name, or neither, do not enter at all. Two models that agree everywhere but on six pictures are told apart by these six, however good they are.
 
 # %% [markdown]
 # **2.** Turn pictures upside down instead of mirroring them. Write `crop_and_turn` with the rows of a picture reversed where `flips` says so.
