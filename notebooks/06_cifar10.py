@@ -180,7 +180,7 @@ figures.images(crop_and_flip(one, shifts, flips, pad), columns=8)
 # **Figure 6.4.** One picture, eight ways. Where the crop reaches over the edge, the picture is continued like in a mirror.
 
 # %% [markdown]
-# Moving and mirroring is enough for a run of minutes. But the longer a run, the more often it sees every picture, and the more it can learn by heart: `cpu-long` sees each 36 times, and the presets for a GPU are meant to see it hundreds of times. (They have not been run yet.) These change more. `distort` turns and shears the pictures of a batch, changes their brightness, leaves them fewer shades, and does more, each picture in its own way. What a picture does not get has strength zero, and strength zero changes nothing. So all operations can run on all pictures at once.
+# Moving and mirroring is enough for a run of minutes. But the longer a run, the more often it sees every picture, and the more it can learn by heart: `cpu-long` sees each 24 times, and the presets for a GPU are meant to see it hundreds of times. (They have not been run yet.) These change more. `distort` turns and shears the pictures of a batch, changes their brightness, leaves them fewer shades, and does more, each picture in its own way. What a picture does not get has strength zero, and strength zero changes nothing. So all operations can run on all pictures at once.
 
 # %% tags=["reveal"]
 reveal(distort)
@@ -306,10 +306,10 @@ for kind, step in ways.items():
     ends = [learned(step, rate) for rate in (0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 4.0)]
     error = min(ends, key=lambda end: (end * strength).square().sum().item())
     series[kind] = (range(1, 17), error.norm(dim=0) / goal.norm(dim=0))
-figures.lines(series, "direction", "error", logy=True)
+figures.lines(series, "direction", "error", markers=True)
 
 # %% [markdown] tags=["caption"]
-# <!-- alt: Two curves over sixteen directions, from the strongest input to the weakest, on a logarithmic axis. The gradient's error is next to nothing in the first directions and nearly 1 in the last; Muon's is small in all. -->
+# <!-- alt: Two curves over sixteen directions, from the strongest input to the weakest. The gradient's error is next to nothing in the first directions and nearly 1 in the last; Muon's is small in all. -->
 # **Figure 6.9.** How much of the goal is still missing in each direction, the strongest input first. Steps along the gradient learn what is strong, and leave the rest for later. Steps that are equal in all directions learn all of it.
 
 # %% [markdown]
@@ -437,7 +437,7 @@ for key in ("preset", "epochs", "parameters", "tested", "test_accuracy"):
 # %% [markdown]
 # ## The full runs {#full-run}
 #
-# Longer runs were made once. Their records say command and commit, and anyone can repeat them. Their numbers are read from `runs/`, never typed. They are those of the **last** epoch. To pick the best epoch by its test accuracy would be to train on the test set, a little.
+# Longer runs were made once. Their records say command and commit, and anyone can repeat them. (`cpu-long` starts mimetic, under an MLP head.) Their numbers are read from `runs/`, never typed. They are those of the **last** epoch. To pick the best epoch by its test accuracy would be to train on the test set, a little.
 
 # %%
 from vitlit import records, studies
@@ -494,7 +494,7 @@ for names in (("cpu-seed0", "cpu-seed1"), ("cpu-seed0", "cpu-long-seed0")):
     print(f"{row}{pair.difference:+8.2f}{pair.error:6.2f}{pair.p:10.2g}")
 
 # %% [markdown]
-# This tells two trained models apart, not two recipes: another seed makes another model of the same recipe. The preset `cpu` was run with several seeds. Here are mean, deviation and number of runs. Whoever compares recipes takes the seeds as his sample.
+# This tells two trained models apart, not two recipes. The first pair *is* one recipe, with two seeds: whatever the test says of them, it says of these two models. The preset `cpu` was run with several seeds. Here are mean, deviation and number of runs. Whoever compares recipes takes the seeds as his sample.
 
 # %%
 import statistics

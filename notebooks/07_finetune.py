@@ -34,7 +34,7 @@ figures.pipeline("positions")
 # %% [markdown]
 # ## A trained model {#trained}
 #
-# We take the run `cpu-long-seed0` of [chapter 6](06_cifar10.ipynb): not quite an hour of training, weights included. It was trained at 32 pixels. In the paper's words it is *pre-trained*.
+# We take the run `cpu-long-seed0` of [chapter 6](06_cifar10.ipynb): not quite an hour of training, weights included. It was trained at 32 pixels, under the MLP head. In the paper's words it is *pre-trained*.
 
 # %%
 import torch
@@ -255,7 +255,7 @@ figures.images([framed(wide[0] / 255)])
 # %% [markdown]
 # ## A new head {#head}
 #
-# The paper pre-trains under an MLP head. For fine-tuning it takes the whole head off and puts one linear layer in its place, filled with zeros. Our model was trained under a linear one, and off it goes all the same: its rows belong to the classes it was trained for, and new data may have others. Chapter 5 says what must happen then: all logits are 0, and the first loss is $\ln K$, though the encoder has lost nothing.
+# The paper pre-trains under an MLP head. For fine-tuning it takes the whole head off and puts one linear layer in its place, filled with zeros. Chapter 5 says what must happen then: all logits are 0, and the first loss is $\ln K$, though the encoder has lost nothing.
 #
 # The module does both, new grid and new head, in one function.
 
@@ -312,7 +312,7 @@ figures.lines({"loss": (range(30), losses)}, "step", "loss")
 #
 # Is looking closely worth it? A fair question needs a fair rival: the same pre-trained model, the same new head, trained on at 32 pixels for about the same time. At 48 pixels an epoch costs more, so there are two of them for six at 32. The learning rates are half of those of the pre-training, for all alike, and were not tuned for any.
 #
-# These records are older than the model above. They start from another one: nine minutes of training by an earlier recipe, mimetic start and MLP head, and less accurate.
+# These records are older than the model above. They start from another one, an earlier `cpu-seed0`: nine minutes of training, and less accurate.
 #
 # Two more runs tell causes apart. One is at 48 pixels with fresh positions. One is at 32 pixels for two epochs only: as many *pictures* as at 48, in less time. Here are the records. "FLOP" counts operations, one epoch at 32 pixels being 1; the minutes were measured on one core each, beside another run, and say less. $\sigma$ is that of chapter 6, the chance of drawing just these test pictures.
 

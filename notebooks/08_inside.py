@@ -359,7 +359,7 @@ figures.intervals(
 )
 
 # %% [markdown] tags=["caption"]
-# ALT811
+# <!-- alt: Two panels with a row for each of six maps: a dot at the mean and a bar around it. On the left all dots lie close to zero, those of rollout and fixed farthest from it. On the right rollout is highest, fixed and blind follow, distance and last are lower, and random lies at zero. -->
 # **Figure 8.11.** Rank correlation of six maps with what erasing a patch does: to the logit of the predicted class, and to all logits. Bars hold the mean with a probability of 95 % each. “Last” is the last layer, “distance” how far a patch lies from the mean patch of its picture, and “random” knows nothing.
 
 # %% [markdown]
@@ -372,9 +372,11 @@ for effect, rows in asked["differences"].items():
         print(f"  {name:<18}{row['mean']:+7.3f}   [{row['low']:+.3f}, {row['high']:+.3f}]")
 
 # %% [markdown]
-# VERDICT
+# Which patches speak for the predicted class, all maps tell poorly, and none tells it better than the fixed one, which has not seen the picture. How far *all* logits move is another matter. There rollout says more than places alone, so something of the picture is in it. But most of its score the fixed map has too. The last layer by itself says less than the fixed map.
 #
-# So use attention to ask where a model *looks*. To ask what *matters*, change the picture and see.
+# And the blind copy? It scores, and it does not score more than the fixed map. What it knows are places. Its rollout looked convincing because in all pictures the same places tend to matter.
+#
+# So use attention to ask where a model *looks*. To ask what *matters*, change the picture and see. The results page has two more questions of this kind: whether some [tokens grow large](../docs/results.md#norms), as in big models, and whether the model is [as sure as it is right](../docs/results.md#calibration).
 #
 # ## What every layer knows {#layers}
 #
