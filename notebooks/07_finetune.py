@@ -218,15 +218,15 @@ shown = {name: 100 * share for name, share in found.items()}
 figures.bars(shown, "accuracy / %", lit=[f"{size[0]} interpolated" for size in sizes])
 
 # %% [markdown] tags=["caption"]
-# <!-- alt: Eleven horizontal bars in three groups, for 32, 48 and 64 pixels. In every group interpolated is the longest, with nearest beside it, fresh is much shorter and shuffled the shortest; the groups get shorter from top to bottom. -->
+# <!-- alt: Eleven horizontal bars in three groups, for 32, 48 and 64 pixels. In every group interpolated and nearest are the longest, and fresh and shuffled are little more than half as long or less; the groups get shorter from top to bottom. -->
 # **Figure 7.4.** Accuracy on 1,000 test pictures, without any further training. Within a group only the table of positions differs.
 
 # %% [markdown]
 # Four things can be read off.
 #
-# **Interpolation carries over most of what was learned.** With a fresh table the model loses about a third of its right answers, or more, at every size. That is what one throws away by not interpolating.
+# **Interpolation carries over most of what was learned.** With a fresh table the model loses about half of its right answers at every size. That is what one throws away by not interpolating.
 #
-# **Wrong places are worse than none.** The shuffled table holds the same rows as the interpolated one, and is the last in every group. A fresh table is nearly no table: its rows are short beside the trained ones. The model reads its positions, and believes them.
+# **Wrong places are about as bad as none.** The shuffled table holds the same rows as the interpolated one. A fresh table is nearly no table: its rows are short beside the trained ones. What helps is not the rows but where they stand: the model reads its positions, and believes them.
 #
 # **Between the old places, any sensible value will do.** Nearest and interpolated differ by less than the choice of 1,000 pictures allows (chapter 6 says how much that is).
 #
