@@ -310,7 +310,7 @@ figures.lines(series, "direction", "error", markers=True)
 
 # %% [markdown] tags=["caption"]
 # <!-- alt: Two curves over sixteen directions, from the strongest input to the weakest. The gradient's error is next to nothing in the first directions and nearly 1 in the last; Muon's is small in all. -->
-# **Figure 6.9.** How much of the goal is still missing in each direction, the strongest input first. Steps along the gradient learn what is strong, and leave the rest for later. Steps that are equal in all directions learn all of it.
+# **Figure 6.9.** How much of the goal is still missing in each direction, the strongest input first. Steps along the gradient learn what is strong, and leave the rest for later. Steps that are equal in all directions learn nearly all of it.
 
 # %% [markdown]
 # What Muon orthogonalizes is not the last gradient alone but **momentum**, which gave it the first half of its name: a running mean of the gradients, with a little more of the newest (Nesterov's variant).
