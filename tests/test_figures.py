@@ -117,9 +117,7 @@ def test_a_figure_is_small_svg_and_the_same_every_time(name):
     assert len(html) < 20_000
     assert html == DRAWN[name]()._repr_html_()
     assert len(drawings(picture)) == len(picture.panels)
-    assert (
-        sum(len(elements(picture, kind)) for kind in ("path", "image", "line", "rect")) > 0
-    )
+    assert sum(len(elements(picture, kind)) for kind in ("path", "image", "line", "rect")) > 0
     assert all(map(np.array_equal, (RGB, GRAY, MAP), INPUTS))
 
 

@@ -177,7 +177,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     untranslated = config.extra["words"]["untranslated"]
     markdown = edition.markdown(page.file.src_uri.removesuffix(".md"), markdown, untranslated)
     if page.file.src_uri == AFTER:
-        page.meta["drawn"] = {"tokens": figures.tokens(edition.word)._repr_html_()}
+        page.meta["drawn"] = {"rows": figures.tokens(edition.word)._repr_html_()}
     if page.meta.get("numbers"):
         measured = ROOT / "benchmarks/results"
         # Jinja's own comments begin with {#, as a heading's id does.
