@@ -199,10 +199,10 @@ def sequences(rows: Mapping[str, Sequence[str]]) -> Picture:
         body.append(text(name, 0, 0, 0, top - 5))
         for place, token in enumerate(tokens):
             gone, sign = token.startswith("("), not token.strip("()").isdigit()
-            color = LIT if token == "*" else BLUE
+            color = "var(--lit-text,#b04a12)" if token == "*" else BLUE
             style = f"fill:{color}" if sign else f"fill:none;stroke:{INK}"
             style += ";stroke-dasharray:2 3;stroke-opacity:.6" * gone
-            ink = "fill:var(--paper,#fff);font-weight:640" if sign else "fill-opacity:.6" * gone
+            ink = "fill:var(--paper,#fff);font-weight:640" if sign else ""
             body.append(
                 f"<rect x='{part(100 * place / columns)}' y='{top}' rx='3' "
                 f"width='{part(86 / columns)}' height='{side}' style='{style}'/>"
