@@ -517,4 +517,4 @@ check_query_matrix(query_matrix)
 #
 # Section 4.3 of [Dosovitskiy et al. (2020)](../docs/bibliography.md#dosovitskiy2020) asks how much data a ViT needs; its figure 3 compares ViTs and ResNets pre-trained on 1.3 million, 14 million and 303 million pictures, figure 4 on parts of the largest of these sets. Table 5 has the results of fine-tuning from each. [Steiner et al. (2021)](../docs/bibliography.md#steiner2021) trade data against augmentation and regularization, and say when to train and when to download. The small ResNet is from section 4.2 of [He et al. (2016)](../docs/bibliography.md#he2016).
 #
-# That was the last chapter. The [results](../docs/results.md) have every number of the book, with the command that repeats it.
+# That was the last chapter. The [results](../docs/results.md) have every number of the book, with the command that repeats it. What others have changed about this model since 2020 is told in [what came after](../docs/after.md).

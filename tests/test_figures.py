@@ -88,6 +88,7 @@ DRAWN = {
     ),
     "ablations": lambda: figures.ablations([effect(-3.0, -2.0), effect(0.3, -0.3)]),
     "ablations, one seed": lambda: figures.ablations([effect(1.0, limit=float("inf"))]),
+    "sequences": lambda: figures.sequences({"a": ["*", "1", "(2)"], "b": ["*", "1", "m"]}),
     "ablations of two": lambda: figures.ablations([effect(1.0), effect(2.0, preset="half")]),
 }
 
@@ -116,9 +117,7 @@ def test_a_figure_is_small_svg_and_the_same_every_time(name):
     assert len(html) < 20_000
     assert html == DRAWN[name]()._repr_html_()
     assert len(drawings(picture)) == len(picture.panels)
-    assert (
-        len(elements(picture, "path") + elements(picture, "image") + elements(picture, "line")) > 0
-    )
+    assert sum(len(elements(picture, kind)) for kind in ("path", "image", "line", "rect")) > 0
     assert all(map(np.array_equal, (RGB, GRAY, MAP), INPUTS))
 
 
@@ -198,6 +197,15 @@ def test_the_part_is_lit_that_was_asked_for(part):
     lit = [p.body.partition("part-")[2].partition("'")[0]
            for p in figures.pipeline(part).panels if "lit-text" in p.body]  # fmt: skip
     assert lit == (list(figures.PARTS) if part == "all" else [part] if part else [])
+
+
+def test_a_token_that_is_left_out_is_dashed_and_a_sign_is_filled():
+    picture = figures.sequences({"a": ["*", "1", "(2)", "m"]})
+    assert words_of(picture) == ["a", "*", "1", "2", "m"]
+    class_token, patch, gone, sign = (e.get("style") for e in elements(picture, "rect"))
+    assert ["fill:none" in style for style in (class_token, patch, gone, sign)] == [0, 1, 1, 0]
+    assert ["dash" in style for style in (class_token, patch, gone, sign)] == [0, 0, 1, 0]
+    assert class_token != sign
 
 
 def test_attention_is_yellow_wherever_it_is_drawn():

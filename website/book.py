@@ -1,4 +1,4 @@
-"""The book as one page, to be printed: cover, contents, chapters, results, terms, bibliography.
+"""The book as one page, to be printed: cover, contents, chapters, what stands behind them.
 
 Its parts are the built pages. An id gets the name of its page, since two pages may have the same; a
 link to another part stays within the book. Solutions stand at the end, as in a book on paper.
@@ -20,7 +20,7 @@ from website import ROOT, wheel
 from website.translation.catalogs import Edition
 
 # The pages behind the chapters.
-MATTER = ("results", "terms", "bibliography")
+MATTER = ("after", "results", "terms", "bibliography")
 # What paper has no use for: what is to be clicked, and the code that only draws a figure.
 LEFT_OUT = (
     "nav, script, noscript, button, .headerlink, .chapter-facts, .figure > .fold:last-child,"

@@ -2,7 +2,7 @@
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from html import escape, unescape
 from pathlib import Path
@@ -15,7 +15,8 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 from mkdocs.utils import get_relative_url
 
-from vitlit.figures import PARTS
+from vitlit.figures import PARTS, sequences
+from vitlit.panels import Picture
 from website.pictures import stored
 from website.translation.catalogs import Edition
 
@@ -141,6 +142,25 @@ def drawn_in(notebook: Path) -> dict[str, str]:
     return {str(number): html for number, html in enumerate(outputs)}
 
 
+def tokens(_: Callable[[str], str] = str) -> Picture:
+    """What enters the encoder in the models of docs/after.md; `_` translates."""
+    patches = [str(number) for number in range(1, 10)]
+
+    def left(*kept: str, gap: str = "") -> list[str]:
+        return [n if n in kept else gap or f"({n})" for n in patches]
+
+    return sequences(
+        {
+            "ViT": ["*", *patches],
+            _("with a teacher"): ["*", "t", *patches],
+            _("with registers"): ["*", *patches, "r", "r", "r", "r"],
+            _("with fewer patches"): ["*", *left("2", "3", "5", "8")],
+            _("masked autoencoder"): ["*", *left("2", "7")],
+            _("its decoder"): ["*", *left("2", "7", gap="m")],
+        }
+    )
+
+
 def place(
     html: str,
     drawn: Mapping[str, str],
@@ -151,7 +171,8 @@ def place(
 ) -> str:
     """Put pictures into the page, number them, and say below each where it can be had.
 
-    A chapter's figures have their numbers in their captions. Those of other pages are counted.
+    A chapter's figures have their numbers in their captions. Those of other pages are counted,
+    behind the letter that the page gives as `figures`.
     """
     edition, words = config.extra["edition"], config.extra["words"]
     count = 0
@@ -184,7 +205,7 @@ def place(
     def counted(image: re.Match[str]) -> str:
         nonlocal count
         count += 1
-        return put(image, f"R.{count}", image[2])
+        return put(image, f"{page.meta.get('figures', 'R')}.{count}", image[2])
 
     placed = PLACEHOLDER.sub(counted, CAPTIONED.sub(captioned, html))
     return placed + dialog(words) if drawn else placed

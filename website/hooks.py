@@ -50,6 +50,7 @@ from website.translation.sources import translate_settings
 log = logging.getLogger("mkdocs.plugins.vitlit")
 
 CHAPTERS = "chapters"
+AFTER = "after.md"
 # Templates of the theme: website/addresses.py writes the one, the other needs the site's address.
 NOT_FOUND, SITEMAP = "404.html", "sitemap.xml"
 SCRIPTS = sorted((ROOT / "website/scripts").glob("*.js"))
@@ -175,6 +176,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     edition = config.extra["edition"]
     untranslated = config.extra["words"]["untranslated"]
     markdown = edition.markdown(page.file.src_uri.removesuffix(".md"), markdown, untranslated)
+    if page.file.src_uri == AFTER:
+        page.meta["drawn"] = {"rows": figures.tokens(edition.word)._repr_html_()}
     if page.meta.get("numbers"):
         measured = ROOT / "benchmarks/results"
         # Jinja's own comments begin with {#, as a heading's id does.

@@ -186,6 +186,32 @@ def pipeline(lit: str | None = None) -> Picture:
     return Picture(panels, 6, 2)
 
 
+def sequences(rows: Mapping[str, Sequence[str]]) -> Picture:
+    """Rows of tokens, a name above each.
+
+    A token is a patch's number, in parentheses if the patch is left out, or else a sign, such as *
+    for the class token; signs are filled.
+    """
+    columns = max(map(len, rows.values()))
+    pitch, side, body = 46, 22, []
+    for row, (name, tokens) in enumerate(rows.items()):
+        top = row * pitch + LINE
+        body.append(text(name, 0, 0, 0, top - 5))
+        for place, token in enumerate(tokens):
+            gone, sign = token.startswith("("), not token.strip("()").isdigit()
+            color = "var(--lit-text,#b04a12)" if token == "*" else BLUE
+            style = f"fill:{color}" if sign else f"fill:none;stroke:{INK}"
+            style += ";stroke-dasharray:2 3;stroke-opacity:.6" * gone
+            ink = "fill:var(--paper,#fff);font-weight:640" if sign else ""
+            body.append(
+                f"<rect x='{part(100 * place / columns)}' y='{top}' rx='3' "
+                f"width='{part(86 / columns)}' height='{side}' style='{style}'/>"
+                + text(token.strip("()"), 100 * (place + 0.43) / columns, 0, 0, top + 15.5,
+                       "middle", ink)
+            )  # fmt: skip
+    return Picture([Panel("".join(body), 440, pitch * len(rows), grows="rows")])
+
+
 def heatmaps(
     maps: Sequence[Any],
     labels: Sequence[str] | None = None,

@@ -13,7 +13,10 @@ AXE = ROOT / "node_modules/axe-core/axe.min.js"
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 CHAPTERS = [f"en/chapters/{notebook.stem}/" for notebook in NOTEBOOKS]
 API = [f"en/api/{page.stem}/" for page in sorted((ROOT / "docs/api").glob("*.md"))]
-OTHERS = [f"en/{name}/" for name in ("start", "live", "results", "teach", "terms", "bibliography")]
+OTHERS = [
+    f"en/{name}/"
+    for name in ("start", "after", "live", "results", "teach", "terms", "bibliography")
+]
 ENGLISH = ["en/", *CHAPTERS, *OTHERS, *API]
 CHINESE = [path.replace("en/", "zh/", 1) for path in ENGLISH]
 PAGES = [*ENGLISH, *CHINESE]

@@ -40,7 +40,7 @@ def test_it_has_an_outline_of_its_parts(printed):
     parts = [entry for entry in printed.outline if not isinstance(entry, list)]
     titles = [entry.title for entry in parts]
     assert [title for title in titles if re.match(r"[14] · ", title)] == titles[2:4]
-    assert len(titles) == len(CHAPTERS) + len(("cover", "contents", "solutions")) + 3
+    assert len(titles) == len(CHAPTERS) + len(("cover", "contents", "solutions")) + 4
     pages = [printed.get_destination_page_number(entry) for entry in parts]
     assert all(one < next_ for one, next_ in pairwise(pages))
     for entry in flat(printed.outline):
