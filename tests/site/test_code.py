@@ -130,7 +130,12 @@ def test_long_outputs_are_folded_after_their_first_lines(soups: dict[str, Beauti
 
 
 def test_every_fold_says_what_it_holds(soups: dict[str, BeautifulSoup]) -> None:
-    nameless = [page for page, soup in soups.items() for tag in soup.select("article summary") if not tag.get_text().strip()]
+    nameless = [
+        page
+        for page, soup in soups.items()
+        for tag in soup.select("article summary")
+        if not tag.get_text().strip()
+    ]
     assert nameless == []
     assert "11 more lines" in soups["en/chapters/05_head/index.html"].get_text()
     assert "还有 11 行" in soups["zh/chapters/05_head/index.html"].get_text()

@@ -1,4 +1,4 @@
-"""Figures in a real browser: how wide they are, whether their words can be read, what a click does."""
+"""Figures in a real browser: their width, whether their words can be read, what a click does."""
 
 from typing import Any
 
@@ -124,10 +124,15 @@ def test_a_figure_is_had_as_svg_and_png(browser: Any, server: Any) -> None:
 
 
 def test_a_mention_leads_to_its_figure(browser: Any, server: Any) -> None:
-    for path, words in (("en/chapters/04_encoder/", "figure 4.2"), ("zh/chapters/04_encoder/", "图 4.2")):
+    for path, words in (
+        ("en/chapters/04_encoder/", "figure 4.2"),
+        ("zh/chapters/04_encoder/", "图 4.2"),
+    ):
         with Visit(browser, server, "light", "wide") as visit:
             visit.open(path)
-            visit.page.locator(f".prose a:text-is('{words}'), .words a:text-is('{words}')").first.click()
+            visit.page.locator(
+                f".prose a:text-is('{words}'), .words a:text-is('{words}')"
+            ).first.click()
             assert visit.page.url.endswith(f"{path}#figure-4-2")
             assert visit.page.locator("#figure-4-2").is_visible()
 

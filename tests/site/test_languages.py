@@ -54,7 +54,9 @@ def test_code_outputs_and_pictures_are_the_english_ones(soups: Soups) -> None:
 
 
 def test_words_in_figures_are_chinese(soups: Soups) -> None:
-    found = {text.get_text() for text in soups["zh/chapters/01_patches/index.html"].select("svg text")}
+    found = {
+        text.get_text() for text in soups["zh/chapters/01_patches/index.html"].select("svg text")
+    }
     assert {"图像块", "嵌入", "编码器"} <= found
     assert not {"patches", "embedding", "encoder"} & found
 

@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from bs4 import BeautifulSoup
 
-from website import LANGUAGES, ROOT, offline
+from website import LANGUAGES, offline
 from website.build import entrance
 
 NAMES = {"en/index.html", "en/terms/index.html", "en/a/index.html", "zh/a/index.html"}

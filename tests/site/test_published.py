@@ -44,9 +44,7 @@ def test_a_page_says_where_it_is_and_shows_its_card(published: Path) -> None:
         page = BeautifulSoup((published / "zh" / path / "index.html").read_bytes(), "html.parser")
         here = f"{ADDRESS}zh/{path}"
         assert page.find("link", rel="canonical")["href"] == here
-        editions = {
-            link["hreflang"]: link["href"] for link in page.select("head link[hreflang]")
-        }
+        editions = {link["hreflang"]: link["href"] for link in page.select("head link[hreflang]")}
         other = ADDRESS if path == "" else f"{ADDRESS}en/{path}"
         assert editions == {"zh": here, "en": f"{ADDRESS}en/{path}", "x-default": other}
         told = said(page)
