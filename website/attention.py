@@ -132,13 +132,12 @@ def label(row: Mapping[str, Any], _: Translate = str) -> str:
     """What was done to the images, in words."""
     change, amount = row["change"], row["amount"]
     if change == "erased":
-        share = f"{100 * amount:.0f} %"
-        return _("{} erased").format(share) if amount else _("unchanged")
+        return _("{} % erased").format(f"{100 * amount:.0f}") if amount else _("unchanged")
     if change == "blurred":
         return _("blurred, σ {} px").format(amount)
     if change == "shuffled":
         return _("shuffled")
-    return _("shuffled in blocks of {}").format(f"{amount} × {amount}")
+    return _("shuffled in blocks of {} × {}").format(amount, amount)
 
 
 def pictures(found: Mapping[str, Any], _: Translate = str) -> dict[str, Any]:
@@ -176,8 +175,8 @@ def pictures(found: Mapping[str, Any], _: Translate = str) -> dict[str, Any]:
         ),
         "reliability": lambda: figures.reliability(result["calibration"]["bins"]),
         "robustness": lambda: figures.bars(
-            {label(row, _): 100 * row["accuracy"]["mean"] for row in result["robustness"]},
+            {label(row): 100 * row["accuracy"]["mean"] for row in result["robustness"]},
             "test accuracy / %",
-            {label(row, _): 100 * row["accuracy"]["error"] for row in result["robustness"]},
+            {label(row): 100 * row["accuracy"]["error"] for row in result["robustness"]},
         ),
     }

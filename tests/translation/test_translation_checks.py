@@ -92,5 +92,5 @@ def test_the_terms_are_those_of_the_page():
     terms = {noun: rendering for _, noun, rendering in terms_of()}
     assert terms["patch"] == "图像块"
     assert terms["attention map"] == "注意力图"
-    assert terms["logits"] == "对数几率"
+    assert terms["logits"] == "logits"
     assert terms["key"] == "键"

@@ -118,13 +118,17 @@ class Edition:
         return self.text(WORDS, english)
 
     def label(self, english: str) -> str:
-        """The translation of a word in a drawing; what the catalog lacks is a name or a symbol."""
+        """The translation of a word in a drawing, or of one that Python puts into a page, too.
+
+        What both catalogs lack is a name or a symbol.
+        """
         if self.language == "en":
             return english
         pattern, numbers = pattern_of(english)
-        catalog = self.catalogs.setdefault(LABELS, read(self.language, LABELS, self.root))
-        known = catalog.get(pattern)
-        return self.text(LABELS, pattern).format(*numbers) if known else english
+        for name in (LABELS, WORDS):
+            if self.catalogs.setdefault(name, read(self.language, name, self.root)).get(pattern):
+                return self.text(name, pattern).format(*numbers)
+        return english
 
     def markdown(self, catalog: str, markdown: str, mark: str = "") -> str:
         """A page in this language. A block with a gap stays English, and `mark` says so."""
